@@ -1,0 +1,1 @@
+//! Compiles synchronous-dataflow applications into calendars for a bittide-style machine, and runs them.

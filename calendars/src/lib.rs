@@ -1,0 +1,7 @@
+//! The object format of the compiler: calendars, their rules, their files, and their lowering to a program.
+//!
+//! Knows the rules of the machine and nothing of how a scheduler works.
+
+pub mod format;
+
+pub use format::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Rotation};

@@ -1,0 +1,1 @@
+//! The compiler: a pure function of (application, machine, options) to a schedule and its calendars.

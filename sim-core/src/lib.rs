@@ -1,0 +1,22 @@
+//! The machine and its vocabulary: ids, time, topology, applications, programs, engines, digests.
+//!
+//! Pure: no file, no socket, no clock, no environment. Text forms, scheduling and calendars live in other crates.
+//! The meaning of one tick is written down in `ARCHITECTURE.md`.
+
+pub mod app;
+pub mod csr;
+pub mod digest;
+pub mod ids;
+pub mod machine;
+pub mod mix;
+pub mod run;
+pub mod time;
+
+pub use app::{
+    Actor, ActorState, App, AppError, Behaviour, Channel, Firing, InitialTokens, InitialValues, SourcePlace, State,
+};
+pub use csr::Csr;
+pub use ids::{ActorId, ChannelId, Id, IdVec, LinkId, NodeId};
+pub use machine::{Link, Machine, MachineError, Node};
+pub use run::{ChannelOutcome, Outcome, RunOptions};
+pub use time::{LogicalLatency, Tick, Ticks};

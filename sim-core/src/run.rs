@@ -1,0 +1,52 @@
+//! What a run is asked for, and what it yields: shared by the engines and the oracles.
+
+use crate::digest::{ChannelDigest, DigestLevel, RunDigest, stream_digest};
+use crate::ids::{ChannelId, IdVec};
+use crate::time::Tick;
+use std::collections::BTreeMap;
+
+/// What to execute and what to observe.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunOptions {
+    /// Iterations of the graph to execute.
+    pub iterations: u64,
+    /// Level of the run digest.
+    pub digest: DigestLevel,
+    /// Channels whose tokens are digested, ascending.
+    pub channels: Vec<ChannelId>,
+    /// Channels whose tokens are kept, ascending.
+    pub record: Vec<ChannelId>,
+}
+
+/// What was produced on one digested channel, initial tokens not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelOutcome {
+    /// Number of tokens.
+    pub tokens: u64,
+    /// Digest of their words.
+    pub digest: ChannelDigest,
+}
+
+/// The result of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Iterations executed.
+    pub iterations: u64,
+    /// The end of the last firing; `None` for an untimed run.
+    pub ticks: Option<Tick>,
+    /// Per channel what was produced; `None` where it was not asked for.
+    pub channels: IdVec<ChannelId, Option<ChannelOutcome>>,
+    /// Words of the recorded channels, tokens in FIFO order.
+    pub recorded: BTreeMap<ChannelId, Vec<u64>>,
+    /// The run digest; `None` for an untimed run.
+    pub digest: Option<RunDigest>,
+}
+
+impl Outcome {
+    /// The stream digest, if every channel was digested.
+    #[must_use]
+    pub fn stream_digest(&self) -> Option<ChannelDigest> {
+        let all: Option<Vec<_>> = self.channels.values().map(|channel| channel.map(|c| c.digest)).collect();
+        all.map(stream_digest)
+    }
+}
