@@ -1,0 +1,1 @@
+//! Laws of the analyses, on random applications.

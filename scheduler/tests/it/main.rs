@@ -1,0 +1,6 @@
+//! Laws of the compiler.
+
+mod analysis;
+mod cycle_ratio;
+mod graphs;
+mod published;
