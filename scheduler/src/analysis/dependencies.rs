@@ -121,11 +121,8 @@ impl FiringGraph {
         }
         let (mut dependencies, mut inputs) = (IdVec::new(), vec![0]);
         for (id, data) in app.actors().iter() {
-            let mut cursors: Vec<Cursor<'_>> = app
-                .inputs(id)
-                .iter()
-                .map(|&channel| Cursor::new(app, repetition, unroll, &base, channel))
-                .collect();
+            let mut cursors: Vec<Cursor<'_>> =
+                app.inputs(id).iter().map(|&channel| Cursor::new(app, repetition, unroll, &base, channel)).collect();
             let firings = base[id.index()]..base[id.index() + 1];
             for (to, phase) in firings.clone().zip((0..data.exec.len()).cycle()) {
                 for cursor in &mut cursors {
@@ -137,7 +134,8 @@ impl FiringGraph {
                 inputs.push(dependencies.len() as u32);
             }
         }
-        let by_producer = dependencies.iter().map(|(id, dependency): (DependencyId, &Dependency)| (dependency.from, id));
+        let by_producer =
+            dependencies.iter().map(|(id, dependency): (DependencyId, &Dependency)| (dependency.from, id));
         let outputs = Csr::group(actor.len(), by_producer);
         Ok(Self { unroll, base, actor, exec, dependencies, inputs, outputs })
     }
@@ -218,7 +216,10 @@ impl FiringGraph {
     }
 
     /// The ids of [`inputs`](Self::inputs), in the same order.
-    pub fn input_ids(&self, firing: FiringId) -> impl DoubleEndedIterator<Item = DependencyId> + ExactSizeIterator + use<> {
+    pub fn input_ids(
+        &self,
+        firing: FiringId,
+    ) -> impl DoubleEndedIterator<Item = DependencyId> + ExactSizeIterator + use<> {
         self.input_range(firing).map(DependencyId::from_index)
     }
 
@@ -250,7 +251,8 @@ pub(super) fn check_size(app: &App, repetition: &Repetition, unroll: u32) -> Res
     let unrolled = |count: u64| count.saturating_mul(u64::from(unroll));
     let firings = unrolled(repetition.total_firings());
     // Two divisions of the same tokens into a and b runs have at most a + b common runs, counting one cut by the wrap.
-    let channels = app.channels().values().map(|c| repetition.firings(c.source).saturating_add(repetition.firings(c.target)));
+    let channels =
+        app.channels().values().map(|c| repetition.firings(c.source).saturating_add(repetition.firings(c.target)));
     let states = app.actors().iter().filter(|(_, data)| data.has_state()).map(|(id, _)| repetition.firings(id));
     let dependencies = unrolled(channels.chain(states).fold(0, u64::saturating_add));
     if firings.max(dependencies) > FIRINGS_MAX {

@@ -15,8 +15,8 @@ use std::collections::VecDeque;
 pub struct Deadlock {
     /// Starved actors with the firings of the first iteration that they cannot do, all above 0, in id order.
     pub left: Vec<(ActorId, u64)>,
-    /// How many more initial tokens on which channels would let the iteration end: enough, and none of it in vain unless
-    /// the graph is too large to try.
+    /// How many more initial tokens on which channels would let the iteration end. Unless the graph is too large to try, no
+    /// channel of these can do with fewer; that there is no smaller set is not promised.
     pub missing: Vec<(ChannelId, u64)>,
     left_names: Vec<String>,
     missing_names: Vec<String>,
@@ -45,8 +45,8 @@ pub fn liveness(app: &App, repetition: &Repetition) -> Result<(), Deadlock> {
     if left.is_empty() {
         return Ok(());
     }
-    let mut extra = feed_starved(app, &rates, game);
-    trim(app, repetition, &rates, &mut extra);
+    let extra = feed_starved(app, &rates, game);
+    let extra = trim(app, repetition, &rates, &extra).unwrap_or(extra);
     let missing: Vec<(ChannelId, u64)> =
         extra.iter().map(|(channel, &count)| (channel, count)).filter(|&(_, count)| count > 0).collect();
     let left_names = left.iter().map(|&(actor, _)| app.actors()[actor].name.clone()).collect();
@@ -122,7 +122,8 @@ impl Game {
             return false;
         }
         let inputs = app.inputs(actor);
-        let cycles = inputs.iter().map(|&c| self.tokens[c] / rates.consumed[c]).fold(self.left[actor] / phases, u64::min);
+        let cycles =
+            inputs.iter().map(|&c| self.tokens[c] / rates.consumed[c]).fold(self.left[actor] / phases, u64::min);
         if cycles == 0 {
             return false;
         }
@@ -211,8 +212,13 @@ fn cheapest_starved(app: &App, game: &Game) -> Vec<ActorId> {
     cheapest.into_iter().flatten().map(|(_, actor)| actor).collect()
 }
 
-/// Takes back given tokens, channel by channel, as long as the iteration still comes to its end.
-fn trim(app: &App, repetition: &Repetition, rates: &Rates, extra: &mut IdVec<ChannelId, u64>) {
+/// A set of channels and counts like `extra`, of which none can be left out or lowered; `None` if finding it takes too long.
+fn trim(
+    app: &App,
+    repetition: &Repetition,
+    rates: &Rates,
+    extra: &IdVec<ChannelId, u64>,
+) -> Option<IdVec<ChannelId, u64>> {
     // Every trial plays an iteration; this many firings (seconds) are worth a better message.
     let mut budget = 1_u64 << 24;
     let mut suffices = |extra: &IdVec<ChannelId, u64>| {
@@ -221,22 +227,32 @@ fn trim(app: &App, repetition: &Repetition, rates: &Rates, extra: &mut IdVec<Cha
         game.play(app, rates);
         Some(game.left.values().all(|&left| left == 0))
     };
-    for channel in app.channels().ids() {
-        let mut low = 0; // the least count that is not known to be too small
-        while low < extra[channel] {
-            let kept = extra[channel];
-            extra[channel] = low + (kept - low) / 2;
-            match suffices(extra) {
-                Some(true) => {}
-                Some(false) => {
-                    low = extra[channel] + 1;
-                    extra[channel] = kept;
-                }
-                None => {
-                    extra[channel] = kept;
-                    return;
-                }
-            }
+    let most = |channel| rates.per_iteration[channel] - app.channels()[channel].initial.count;
+    let mut channels: Vec<ChannelId> =
+        extra.iter().filter(|(_, count)| **count > 0).map(|(channel, _)| channel).collect();
+    // Where there are initial tokens already, the author meant the feedback to be.
+    channels.sort_by_key(|&channel| app.channels()[channel].initial.count > 0);
+    let mut trimmed = extra.clone();
+    for &channel in &channels {
+        trimmed[channel] = most(channel);
+    }
+    for &channel in &channels {
+        trimmed[channel] = 0;
+        if !suffices(&trimmed)? {
+            trimmed[channel] = most(channel);
         }
     }
+    for channel in channels {
+        let (mut low, mut high) = (0, trimmed[channel]); // `high` suffices, less than `low` does not
+        while low < high {
+            trimmed[channel] = low + (high - low) / 2;
+            if suffices(&trimmed)? {
+                high = trimmed[channel];
+            } else {
+                low = trimmed[channel] + 1;
+            }
+        }
+        trimmed[channel] = high;
+    }
+    Some(trimmed)
 }

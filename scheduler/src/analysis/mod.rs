@@ -35,7 +35,7 @@ pub struct Analysis {
 /// A cycle of firings that wait for each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Critical {
-    /// Once around.
+    /// Once around, from the firing with the lowest actor and index.
     pub steps: Vec<CriticalStep>,
     /// Ticks once around.
     pub ticks: i128,
@@ -113,7 +113,9 @@ fn critical(graph: &FiringGraph, cycle: &CriticalCycle) -> Critical {
             distance: dependency.distance,
         }
     };
-    let steps: Vec<CriticalStep> = cycle.edges.iter().map(step).collect();
+    let mut steps: Vec<CriticalStep> = cycle.edges.iter().map(step).collect();
+    let first = (0..steps.len()).min_by_key(|&at| (steps[at].actor, steps[at].index)).expect("a cycle has a step");
+    steps.rotate_left(first);
     let ticks = steps.iter().map(|step| i128::from(step.exec)).sum();
     let iterations = steps.iter().map(|step| i128::from(step.distance)).sum();
     Critical { steps, ticks, iterations }

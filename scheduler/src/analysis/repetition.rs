@@ -220,7 +220,9 @@ fn clash_text(channels: &[String], [from, to]: [&str; 2], wanted: &Ratio<u128>, 
     let (closing, others) = channels.split_first().expect("a cycle has a channel");
     if others.is_empty() {
         let (produced, consumed) = (wanted.numer(), wanted.denom());
-        return format!("self-channel `{closing}` of `{from}` gains {produced} tokens for every {consumed} that it loses");
+        return format!(
+            "self-channel `{closing}` of `{from}` gains {produced} tokens for every {consumed} that it loses"
+        );
     }
     let others = super::list(others.iter().map(|name| format!("`{name}`")));
     format!("the rates of channel `{closing}` ask for q({to}) / q({from}) = {wanted}, those of {others} for {implied}")

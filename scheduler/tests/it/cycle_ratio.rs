@@ -16,7 +16,14 @@ fn edges(nodes: u32, count: usize, weight: i64) -> impl Strategy<Value = Vec<Rat
 
 /// All simple cycles, by depth-first search from their lowest node.
 fn by_enumeration(nodes: u32, edges: &[RatioEdge]) -> Option<Ratio<i128>> {
-    fn search(start: u32, at: u32, sums: (i128, i128), seen: &mut [bool], edges: &[RatioEdge], best: &mut Option<Ratio<i128>>) {
+    fn search(
+        start: u32,
+        at: u32,
+        sums: (i128, i128),
+        seen: &mut [bool],
+        edges: &[RatioEdge],
+        best: &mut Option<Ratio<i128>>,
+    ) {
         for edge in edges.iter().filter(|edge| edge.from == at && edge.to >= start) {
             let sums = (sums.0 + i128::from(edge.weight), sums.1 + i128::from(edge.distance));
             if edge.to == start {
@@ -67,7 +74,9 @@ fn by_bisection(nodes: u32, edges: &[RatioEdge]) -> Option<Ratio<i128>> {
         *if exceeds(nodes, edges, middle) { &mut low } else { &mut high } = middle;
     }
     // The maximum is the only fraction in (low, high] whose denominator is at most `distance`.
-    (1..=distance).map(|denominator| Ratio::new((high * denominator).floor().to_integer(), denominator)).find(|&r| r > low)
+    (1..=distance)
+        .map(|denominator| Ratio::new((high * denominator).floor().to_integer(), denominator))
+        .find(|&r| r > low)
 }
 
 fn check_cycle(edges: &[RatioEdge], cycle: &CriticalCycle) {

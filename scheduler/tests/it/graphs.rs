@@ -8,13 +8,13 @@ use sim_core::{Actor, ActorId, ActorState, App, Channel, ChannelId, Id, IdVec, I
 use std::sync::Arc;
 
 /// Cases per property: 64, or what `TIDELOCK_CASES` says.
-pub fn cases() -> Config {
+pub(crate) fn cases() -> Config {
     let cases = std::env::var("TIDELOCK_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(64);
     Config { cases, failure_persistence: None, ..Config::default() }
 }
 
 /// A stateless actor with one duration per phase. Its behaviour is set by [`app`].
-pub fn actor(name: &str, exec: &[u64]) -> Actor {
+pub(crate) fn actor(name: &str, exec: &[u64]) -> Actor {
     Actor {
         name: name.into(),
         exec: exec.to_vec(),
@@ -27,7 +27,12 @@ pub fn actor(name: &str, exec: &[u64]) -> Actor {
 }
 
 /// A channel of single words between actors given by index. Its ports are numbered by [`app`].
-pub fn channel(name: &str, (source, produce): (u32, &[u32]), (target, consume): (u32, &[u32]), tokens: u64) -> Channel {
+pub(crate) fn channel(
+    name: &str,
+    (source, produce): (u32, &[u32]),
+    (target, consume): (u32, &[u32]),
+    tokens: u64,
+) -> Channel {
     Channel {
         name: name.into(),
         source: ActorId(source),
@@ -44,12 +49,13 @@ pub fn channel(name: &str, (source, produce): (u32, &[u32]), (target, consume): 
 
 /// An application of actors with the mix payload. Ports are numbered in the order of the channels; a channel with another
 /// `source_port` than `u32::MAX` shares the output of the channel at that position.
-pub fn app(actors: Vec<Actor>, channels: Vec<Channel>) -> App {
+pub(crate) fn app(actors: Vec<Actor>, channels: Vec<Channel>) -> App {
     let (mut actors, mut channels) = (IdVec::<ActorId, _>::from(actors), channels);
     let mut ports: IdVec<ActorId, Vec<MixPort>> = IdVec::filled(Vec::new(), actors.len());
     let mut inputs: IdVec<ActorId, u32> = IdVec::filled(0, actors.len());
     for i in 0..channels.len() {
-        let shared = (channels[i].source_port != u32::MAX).then(|| channels[channels[i].source_port as usize].source_port);
+        let shared =
+            (channels[i].source_port != u32::MAX).then(|| channels[channels[i].source_port as usize].source_port);
         let channel = &mut channels[i];
         let outputs = &mut ports[channel.source];
         channel.source_port = shared.unwrap_or(outputs.len() as u32);
@@ -67,20 +73,20 @@ pub fn app(actors: Vec<Actor>, channels: Vec<Channel>) -> App {
 
 /// What a random application is made from. Changing it before [`Draft::app`] gives related applications.
 #[derive(Clone, Debug)]
-pub struct Draft {
-    pub actors: Vec<Actor>,
-    pub channels: Vec<Channel>,
+pub(crate) struct Draft {
+    pub(crate) actors: Vec<Actor>,
+    pub(crate) channels: Vec<Channel>,
     /// A solution of the balance equations, not always the smallest: phase cycles by actor.
-    pub cycles: Vec<u64>,
+    pub(crate) cycles: Vec<u64>,
 }
 
 impl Draft {
-    pub fn app(&self) -> App {
+    pub(crate) fn app(&self) -> App {
         app(self.actors.clone(), self.channels.clone())
     }
 
     /// Without the channel at `index`, which no other may share its output with.
-    pub fn without(&self, index: usize) -> Self {
+    pub(crate) fn without(&self, index: usize) -> Self {
         let mut draft = self.clone();
         draft.channels.remove(index);
         for channel in &mut draft.channels {
@@ -92,7 +98,7 @@ impl Draft {
     }
 
     /// Whether another channel shares the output of the one at `index`.
-    pub fn is_shared(&self, index: usize) -> bool {
+    pub(crate) fn is_shared(&self, index: usize) -> bool {
         self.channels.iter().any(|channel| channel.source_port as usize == index)
     }
 }
@@ -124,8 +130,9 @@ fn raw_channel() -> impl Strategy<Value = RawChannel> {
     let tokens = prop_oneof![2 => Just(0), 3 => 0..12_u64, 1 => 12..200_u64];
     let bits = prop_oneof![4 => Just(64_u64), 1 => Just(1), 1 => Just(65), 1 => Just(200)];
     let shares = prop::option::weighted(0.15, any::<prop::sample::Index>());
-    (ends, 1..=3_u64, any::<[u8; 6]>(), tokens, bits, shares)
-        .prop_map(|(ends, factor, phases, tokens, bits, shares)| RawChannel { ends, factor, phases, tokens, bits, shares })
+    (ends, 1..=3_u64, any::<[u8; 6]>(), tokens, bits, shares).prop_map(
+        |(ends, factor, phases, tokens, bits, shares)| RawChannel { ends, factor, phases, tokens, bits, shares },
+    )
 }
 
 /// `sum` dealt out to `phases` phases; `cuts` decide where. Some get nothing.
@@ -155,8 +162,7 @@ fn draft(actors: &[RawActor], channels: &[RawChannel]) -> Draft {
         let (out, into) = (raw.factor * to.cycles / common, raw.factor * from.cycles / common);
         let produce = deal(out, from.exec.len(), &raw.phases[..3]);
         let consume = deal(into, to.exec.len(), &raw.phases[3..]);
-        let mut new =
-            channel(&format!("c{i}"), (source as u32, &produce), (target as u32, &consume), raw.tokens);
+        let mut new = channel(&format!("c{i}"), (source as u32, &produce), (target as u32, &consume), raw.tokens);
         new.token_bits = raw.bits;
         if let Some(at) = shared {
             new.produce = list[at].produce.clone();
@@ -182,13 +188,13 @@ fn draft(actors: &[RawActor], channels: &[RawChannel]) -> Draft {
 
 /// Consistent applications, live or not: several rates and phases (some moving nothing), feedback, self-channels, parallel
 /// channels, shared outputs, several components, tokens of several words, actors with state.
-pub fn consistent_draft() -> impl Strategy<Value = Draft> {
+pub(crate) fn consistent_draft() -> impl Strategy<Value = Draft> {
     let parts = (prop::collection::vec(raw_actor(), 1..=6), prop::collection::vec(raw_channel(), 0..=9));
     parts.prop_map(|(actors, channels)| draft(&actors, &channels))
 }
 
 /// Consistent and live applications: where the draw deadlocks, the initial tokens that are missing are added.
-pub fn live_draft() -> impl Strategy<Value = Draft> {
+pub(crate) fn live_draft() -> impl Strategy<Value = Draft> {
     consistent_draft().prop_map(|mut draft| {
         let app = draft.app();
         let repetition = analysis::repetition(&app).expect("consistent by construction");
@@ -200,7 +206,7 @@ pub fn live_draft() -> impl Strategy<Value = Draft> {
 }
 
 /// Adds initial tokens.
-pub fn add_tokens(draft: &mut Draft, tokens: &[(ChannelId, u64)]) {
+pub(crate) fn add_tokens(draft: &mut Draft, tokens: &[(ChannelId, u64)]) {
     for &(channel, count) in tokens {
         draft.channels[channel.index()].initial.count += count;
     }

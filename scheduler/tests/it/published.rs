@@ -30,8 +30,10 @@ fn read(file: &str) -> App {
         let time = properties.and_then(|node| node.descendants().find(|node| node.has_tag_name("executionTime")));
         time.map_or(vec![0], |node| numbers::<u64>(node.attribute("time").unwrap()))
     };
-    let actors: Vec<Actor> =
-        all("actor").map(|node| node.attribute("name").unwrap()).map(|name| graphs::actor(name, &times(name))).collect();
+    let actors: Vec<Actor> = all("actor")
+        .map(|node| node.attribute("name").unwrap())
+        .map(|name| graphs::actor(name, &times(name)))
+        .collect();
     let index = |name: &str| actors.iter().position(|actor| actor.name == name).unwrap();
     let channels: Vec<Channel> = all("channel")
         .map(|node| {
