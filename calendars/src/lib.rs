@@ -3,5 +3,6 @@
 //! Knows the rules of the machine and nothing of how a scheduler works.
 
 pub mod format;
+pub mod literal;
 
 pub use format::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Rotation};

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod ids;
 pub mod machine;
 pub mod mix;
+pub mod reference;
 pub mod run;
 pub mod time;
 

@@ -1,0 +1,252 @@
+//! What calendars say: when their entries act, for which firing, at which addresses.
+
+use super::error::{LiteralError, Place};
+use crate::format::{CalendarSet, ComputeEntry, FrameEntry, Operand, Rotation};
+use sim_core::app::{App, Channel, Firing};
+use sim_core::ids::{ActorId, IdVec, NodeId};
+use sim_core::machine::Machine;
+use sim_core::reference::{RatesError, firings_per_iteration};
+use sim_core::time::{Tick, Ticks};
+
+/// All that a run is given.
+pub(super) struct Plan<'a> {
+    pub(super) app: &'a App,
+    pub(super) machine: &'a Machine,
+    pub(super) calendars: &'a CalendarSet,
+    /// N.
+    pub(super) iterations: u64,
+    /// P·q by actor.
+    firings: IdVec<ActorId, u64>,
+}
+
+impl<'a> Plan<'a> {
+    /// Checks that numbers are in range, so that nothing below divides by zero, overflows or leaves an array.
+    pub(super) fn new(
+        app: &'a App,
+        machine: &'a Machine,
+        calendars: &'a CalendarSet,
+        iterations: u64,
+    ) -> Result<Self, LiteralError> {
+        let plan = Self { app, machine, calendars, iterations, firings: firings_per_iteration(app)? };
+        plan.check_set()?;
+        for (node, calendar) in calendars.nodes.iter() {
+            for (i, entry) in calendar.compute.iter().enumerate() {
+                plan.check_compute(Place::Compute(node, i), node, entry)?;
+            }
+        }
+        for (link, wire) in machine.links().iter() {
+            for (i, entry) in calendars.links[link].gather.iter().enumerate() {
+                plan.check_frames(Place::Gather(link, i), wire.source, entry)?;
+            }
+            for (i, entry) in calendars.links[link].scatter.iter().enumerate() {
+                plan.check_frames(Place::Scatter(link, i), wire.target, entry)?;
+            }
+        }
+        Ok(plan)
+    }
+
+    /// M, ticks of a metacycle.
+    pub(super) fn metacycle(&self) -> i64 {
+        self.calendars.metacycle
+    }
+
+    /// U, iterations of a metacycle.
+    fn unroll(&self) -> u64 {
+        self.calendars.unroll.into()
+    }
+
+    /// N·P·q, firings of `actor` in the run.
+    pub(super) fn firings(&self, actor: ActorId) -> u64 {
+        self.iterations * self.firings[actor]
+    }
+
+    /// U·P·q, firings of `actor` in a metacycle.
+    fn firings_per_metacycle(&self, actor: ActorId) -> u64 {
+        self.unroll() * self.firings[actor]
+    }
+
+    /// An entry's activation in the metacycle of `tick`; `None` before its first, and for iterations beyond the run.
+    fn activation(&self, tick: Tick, first: u32, place: u32) -> Option<u64> {
+        let metacycle = tick.0.div_euclid(self.metacycle());
+        let activation = u64::try_from(metacycle - i64::from(first)).ok()?;
+        self.acts(activation, place).then_some(activation)
+    }
+
+    /// Whether an activation belongs to an iteration of the run: a·U + place < N.
+    fn acts(&self, activation: u64, place: u32) -> bool {
+        activation * self.unroll() + u64::from(place) < self.iterations
+    }
+
+    /// The tick of an entry's slot in its `activation`.
+    fn tick(&self, slot: i64, first: u32, activation: u64) -> Tick {
+        Tick((i64::from(first) + activation as i64) * self.metacycle() + slot)
+    }
+
+    /// The address of the word that `entry` moves at `tick`.
+    pub(super) fn frame_due(&self, entry: &FrameEntry, tick: Tick) -> Option<u32> {
+        let frame = tick.0.rem_euclid(self.metacycle()) - entry.slot;
+        if !(0..i64::from(entry.length)).contains(&frame) {
+            return None;
+        }
+        let activation = self.activation(tick, entry.first, entry.place)?;
+        Some(entry.address.address(activation) + frame as u32)
+    }
+
+    /// The activation of `entry` whose first tick is `tick`.
+    pub(super) fn firing_due(&self, entry: &ComputeEntry, tick: Tick) -> Option<u64> {
+        let starts = tick.0.rem_euclid(self.metacycle()) == entry.slot;
+        starts.then(|| self.activation(tick, entry.first, entry.place)).flatten()
+    }
+
+    /// Every word that `entry` moves in the run, with its tick.
+    pub(super) fn all_frames(&self, entry: &FrameEntry) -> impl Iterator<Item = (Tick, u32)> {
+        let activations = (0..).take_while(|&activation| self.acts(activation, entry.place));
+        activations.flat_map(move |activation| {
+            (0..entry.length).map(move |frame| {
+                let tick = self.tick(entry.slot + i64::from(frame), entry.first, activation);
+                (tick, entry.address.address(activation) + frame)
+            })
+        })
+    }
+
+    /// Every activation of `entry` in the run, with its first tick.
+    pub(super) fn all_firings(&self, entry: &ComputeEntry) -> impl Iterator<Item = (Tick, u64)> {
+        let activations = (0..).take_while(|&activation| self.acts(activation, entry.place));
+        activations.map(|activation| (self.tick(entry.slot, entry.first, activation), activation))
+    }
+
+    /// The last end of a firing of the run, in ticks.
+    pub(super) fn end(&self) -> Tick {
+        let entries = self.calendars.nodes.values().flat_map(|calendar| &calendar.compute);
+        let ends = entries.filter_map(|entry| Some(self.all_firings(entry).last()?.0 + Ticks(entry.exec)));
+        ends.max().unwrap_or_default()
+    }
+
+    /// The firing that `entry` is in its `activation`.
+    pub(super) fn firing(&self, entry: &ComputeEntry, activation: u64) -> Firing {
+        let index = activation * self.firings_per_metacycle(entry.actor) + u64::from(entry.index);
+        Firing { index, phase: self.phase(entry.actor, index) }
+    }
+
+    fn phase(&self, actor: ActorId, index: u64) -> u32 {
+        u32::try_from(index % self.app.actors()[actor].phases()).expect("phases are limited")
+    }
+
+    /// The entry that is firing `index` of `actor` in every metacycle, and its node.
+    pub(super) fn entry(&self, actor: ActorId, index: u64) -> Option<(NodeId, &'a ComputeEntry)> {
+        let is_it = |entry: &&ComputeEntry| entry.actor == actor && u64::from(entry.index) == index;
+        self.calendars.nodes.iter().find_map(|(node, calendar)| Some((node, calendar.compute.iter().find(is_it)?)))
+    }
+
+    /// Who consumes token `number` of `channel`: activation, number of the firing in the metacycle, and the position of the
+    /// token's first word among the firing's input words.
+    pub(super) fn consumer(&self, channel: &Channel, number: u64) -> (u64, u64, usize) {
+        let per_metacycle: u64 =
+            (0..self.firings_per_metacycle(channel.target)).map(|index| self.consumed(channel, index)).sum();
+        let (activation, mut token) = (number / per_metacycle, number % per_metacycle);
+        let mut index = 0;
+        while token >= self.consumed(channel, index) {
+            token -= self.consumed(channel, index);
+            index += 1;
+        }
+        let phase = self.phase(channel.target, index) as usize;
+        let before = self.app.inputs(channel.target).iter().map(|&input| &self.app.channels()[input]);
+        let words_before: usize = before
+            .filter(|input| input.target_port < channel.target_port)
+            .map(|input| input.consume[phase] as usize * input.token_words() as usize)
+            .sum();
+        (activation, index, words_before + token as usize * channel.token_words() as usize)
+    }
+
+    /// Tokens that firing `index` of its consumer takes from `channel`.
+    fn consumed(&self, channel: &Channel, index: u64) -> u64 {
+        channel.consume[self.phase(channel.target, index) as usize].into()
+    }
+
+    fn check_set(&self) -> Result<(), LiteralError> {
+        let Self { machine, calendars, .. } = self;
+        range(Place::Set, "the metacycle", calendars.metacycle, 1, i64::MAX)?;
+        range(Place::Set, "the number of iterations per metacycle", calendars.unroll, 1, u32::MAX)?;
+        range(Place::Set, "the number of iterations of the run", self.iterations, 0, i64::MAX as u64)?;
+        let nodes = machine.nodes().len() as u64;
+        range(Place::Set, "the number of compute calendars", calendars.nodes.len() as u64, nodes, nodes)?;
+        let links = machine.links().len() as u64;
+        range(Place::Set, "the number of link calendars", calendars.links.len() as u64, links, links)?;
+        for (actor, &firings) in self.firings.iter() {
+            let iterations = self.iterations + self.unroll();
+            firings.checked_mul(iterations).ok_or(RatesError::TooMany { actor })?;
+        }
+        Ok(())
+    }
+
+    fn check_compute(&self, at: Place, node: NodeId, entry: &ComputeEntry) -> Result<(), LiteralError> {
+        let Self { app, machine, .. } = self;
+        range(at, "the duration", entry.exec, 1, i64::MAX)?;
+        self.check_time(at, entry.slot, entry.exec, entry.first, entry.place)?;
+        range(at, "the core", entry.core, 0, i64::from(machine.nodes()[node].cores) - 1)?;
+        range(at, "the actor", entry.actor.0, 0, app.actors().len() as i64 - 1)?;
+        let firings = self.firings_per_metacycle(entry.actor);
+        range(at, "the number of the firing", entry.index, 0, firings - 1)?;
+        let phase = self.phase(entry.actor, entry.index.into());
+        let inputs = app.input_words(entry.actor, phase) as u64;
+        range(at, "the number of input words", words(&entry.inputs), inputs, inputs)?;
+        let outputs = app.outputs(entry.actor).iter().map(|&channel| &app.channels()[channel]);
+        let outputs: u64 = outputs.map(|c| u64::from(c.produce[phase as usize]) * u64::from(c.token_words())).sum();
+        range(at, "the number of output words", words(&entry.outputs), outputs, outputs)?;
+        let mut operands = entry.inputs.iter().chain(&entry.outputs);
+        operands.try_for_each(|operand| self.check_address(at, node, operand.address, operand.words))
+    }
+
+    fn check_frames(&self, at: Place, node: NodeId, entry: &FrameEntry) -> Result<(), LiteralError> {
+        self.check_time(at, entry.slot, entry.length.into(), entry.first, entry.place)?;
+        let length_max = self.metacycle() - entry.slot;
+        range(at, "the number of frames", entry.length, 1, length_max)?;
+        self.check_address(at, node, entry.address, entry.length)
+    }
+
+    /// The entry's place in the metacycle exists, and its last tick in the run can be counted.
+    fn check_time(&self, at: Place, slot: i64, ticks: i64, first: u32, place: u32) -> Result<(), LiteralError> {
+        range(at, "the slot", slot, 0, self.metacycle() - 1)?;
+        range(at, "the place among the iterations", place, 0, self.unroll() - 1)?;
+        let metacycles = i128::from(first) + i128::from(self.iterations / self.unroll()) + 1;
+        let end = metacycles * i128::from(self.metacycle()) + i128::from(slot) + i128::from(ticks);
+        range(at, "the last end", end, 0, i64::MAX)
+    }
+
+    /// Every copy of a run of words lies in the memory of `node`.
+    fn check_address(&self, at: Place, node: NodeId, address: Rotation, words: u32) -> Result<(), LiteralError> {
+        range(at, "the number of words", words, 1, u32::MAX)?;
+        range(at, "the number of copies", address.count, 1, u32::MAX)?;
+        let last_copy = u64::from(address.stride) * u64::from(address.count - 1);
+        let last = i128::from(address.base) + i128::from(last_copy) + i128::from(words) - 1;
+        let memory = self.machine.nodes()[node].memory_words.map_or(1 << 32, i64::from);
+        range(at, "the last address", last, 0, memory - 1)
+    }
+}
+
+/// The addresses of all words of `operands` in an activation, in order.
+pub(super) fn addresses(operands: &[Operand], activation: u64) -> Vec<u32> {
+    let words = |operand: &Operand| {
+        let base = operand.address.address(activation);
+        base..=base + (operand.words - 1)
+    };
+    operands.iter().flat_map(words).collect()
+}
+
+fn words(operands: &[Operand]) -> u64 {
+    operands.iter().map(|operand| u64::from(operand.words)).sum()
+}
+
+fn range(
+    place: Place,
+    what: &'static str,
+    found: impl Into<i128>,
+    min: impl Into<i128>,
+    max: impl Into<i128>,
+) -> Result<(), LiteralError> {
+    let (found, min, max) = (found.into(), min.into(), max.into());
+    if found < min || found > max {
+        return Err(LiteralError::Range { place, what, found, min, max });
+    }
+    Ok(())
+}
