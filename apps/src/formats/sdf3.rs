@@ -14,7 +14,7 @@
 //!
 //! Source: Stuijk, Geilen & Basten, "SDF3: SDF For Free", ACSD 2006, and the tool's `csdf/base` (lists: `base/sequence`).
 
-use super::error::{byte_offset, did_you_mean, excerpt};
+use super::error::{byte_offset, did_you_mean, excerpt, visible};
 use super::graph::{Draft, DraftActor, DraftChannel, GraphError, LIST_ENTRIES, Names, TOKEN_BITS};
 use super::{FormatError, Spanned};
 use roxmltree::{Document, Node};
@@ -106,7 +106,7 @@ pub enum Sdf3Error {
         span: Range<usize>,
     },
     /// A channel that leaves an input or enters an output.
-    #[error("channel `{channel}` needs an `{needed}` port, port `{port}` of actor `{actor}` is the other kind")]
+    #[error("channel `{channel}` needs an `{needed}` port, but port `{port}` of actor `{actor}` has type `{found}`")]
     WrongDirection {
         /// The channel's name.
         channel: String,
@@ -116,6 +116,8 @@ pub enum Sdf3Error {
         port: String,
         /// "in" or "out".
         needed: &'static str,
+        /// "out" or "in".
+        found: &'static str,
         /// Where the port is named.
         span: Range<usize>,
     },
@@ -195,7 +197,7 @@ impl Sdf3Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Xml { .. } => "sdf3::xml",
-            Self::Root { .. } => "sdf3::wrong_kind_of_file",
+            Self::Root { .. } => "sdf3::wrong_kind",
             Self::Type { .. } => "sdf3::type",
             Self::Children { .. } => "sdf3::children",
             Self::MissingAttribute { .. } => "sdf3::missing_attribute",
@@ -298,8 +300,9 @@ fn read_channels(
             };
             let port = &ports[actor_position][position];
             if port.outgoing != outgoing {
-                let (channel, needed) = (name.value.clone(), if outgoing { "out" } else { "in" });
-                return Err(Sdf3Error::WrongDirection { channel, actor, port: port_name.value, needed, span }.into());
+                let (channel, port) = (name.value.clone(), port_name.value);
+                let (needed, found) = if outgoing { ("out", "in") } else { ("in", "out") };
+                return Err(Sdf3Error::WrongDirection { channel, actor, port, needed, found, span }.into());
             }
             if let Some(first) = users[actor_position][position].replace(name.value.clone()) {
                 let second = name.value.clone();
@@ -462,17 +465,19 @@ fn tag_span(node: Node<'_, '_>) -> Range<usize> {
 }
 
 fn xml_message(error: &roxmltree::Error) -> String {
-    let text = error.to_string();
-    // The place is told apart from the message.
-    text.strip_suffix(&format!(" at {}", error.pos())).map_or(text.clone(), str::to_owned)
+    // The place is shown, not told.
+    error.to_string().replace(&format!(" at {}", error.pos()), "")
 }
 
 fn xml_span(text: &str, error: &roxmltree::Error) -> Range<usize> {
     use roxmltree::Error as E;
     let start = match error {
         E::NoRootNode | E::UnclosedRootNode | E::UnexpectedEndOfStream => text.len(),
-        E::DtdDetected => text.find("<!DOCTYPE").unwrap_or(0),
+        E::DtdDetected => {
+            const START: &str = "<!DOCTYPE";
+            return text.find(START).map_or(0..0, |start| start..start + START.len());
+        }
         error => byte_offset(text, error.pos().row as usize, error.pos().col as usize),
     };
-    start..text[start..].chars().next().map_or(start, |c| start + c.len_utf8())
+    visible(text, start..start)
 }
