@@ -1,17 +1,6 @@
 //! SDF3 XML, the form in which tools of the field exchange SDF and CSDF graphs.
 //!
-//! Read are `sdf3` (`type` "sdf" or "csdf") ▸ `applicationGraph` ▸ the element called like the type, with `actor` (`name`) ▸
-//! `port` (`name`, `type` "in" or "out", `rate`) and `channel` (`name`, `srcActor`, `srcPort`, `dstActor`, `dstPort`,
-//! `initialTokens`, 0 if absent); and beside it `sdfProperties` or `csdfProperties` with `actorProperties` (`actor`) ▸
-//! `processor` (`default`) ▸ `executionTime` (`time`) and `channelProperties` (`channel`) ▸ `tokenSize` (`sz` in bits, 64 if
-//! absent). The execution time is that of the first processor with `default`, else of the first processor; an actor
-//! without one takes 0 ticks, which analyses accept and the compiler takes as 1.
-//!
-//! Rates and times of CSDF are lists, "1,0,3", in which "3*2" stands for "2,2,2"; a list that is shorter than its actor's
-//! number of phases repeats. Other elements (`bufferSize`, `latency`, `bandwidth`, `memory`, `graphProperties`,
-//! `storageDistribution`, `architectureGraph`, `mapping`, …) say nothing that a calendar depends on and are ignored, as are
-//! other attributes. Document type definitions are refused.
-//!
+//! It owns the reading of that form, port by port; what makes a graph of actors and channels is [`super::graph`]'s affair.
 //! Source: Stuijk, Geilen & Basten, "SDF3: SDF For Free", ACSD 2006, and the tool's `csdf/base` (lists: `base/sequence`).
 
 use super::error::{byte_offset, did_you_mean, excerpt, visible};
@@ -214,6 +203,21 @@ impl Sdf3Error {
 
 /// Reads an SDF3 graph; its actors run the mix payload, ports are numbered by the order of channels in the file.
 ///
+/// Read are `sdf3` (`type` "sdf" or "csdf") ▸ `applicationGraph` ▸ the element called like the type, with
+/// - `actor` (`name`) ▸ `port` (`name`, `type` "in" or "out", `rate`);
+/// - `channel` (`name`, `srcActor`, `srcPort`, `dstActor`, `dstPort`, `initialTokens`, 0 if absent);
+///
+/// and beside it `sdfProperties` or `csdfProperties` with
+/// - `actorProperties` (`actor`) ▸ `processor` (`default`) ▸ `executionTime` (`time`): that of the first processor with
+///   `default`, else of the first processor; an actor without one takes 0 ticks, which analyses accept and the compiler
+///   takes as 1;
+/// - `channelProperties` (`channel`) ▸ `tokenSize` (`sz` in bits, 64 if absent).
+///
+/// Rates and times of CSDF are lists, "1,0,3", in which "3*2" stands for "2,2,2"; a list that is shorter than its actor's
+/// number of phases repeats. Other elements (`bufferSize`, `latency`, `bandwidth`, `memory`, `graphProperties`,
+/// `storageDistribution`, `architectureGraph`, `mapping`, …) say nothing that a calendar depends on and are ignored, as
+/// are other attributes. Document type definitions are refused.
+///
 /// # Errors
 /// [`FormatError::Sdf3`] and [`FormatError::Graph`], the first that is found.
 pub fn read_sdf3(text: &str) -> Result<App, FormatError> {
@@ -234,7 +238,8 @@ pub fn read_sdf3(text: &str) -> Result<App, FormatError> {
     let (mut actors, ports) = read_actors(graph, &mut lists)?;
     let mut channels = read_channels(graph, &actors, &ports)?;
     let properties = format!("{}Properties", kind.value);
-    for properties in children(application, &properties) {
+    if children(application, &properties).next().is_some() {
+        let properties = only_child(application, &properties)?;
         read_actor_properties(properties, &mut actors, &mut lists)?;
         read_channel_properties(properties, &mut channels)?;
     }

@@ -1,6 +1,6 @@
 //! Every mistake in a file is named, with its numbers, its place and where possible the way out.
 
-use tidelock::formats::{FormatError, read_graph, read_pins};
+use tidelock::formats::{FormatError, read_graph, read_pins, read_ron};
 
 const XML: &str = r#"<sdf3 type="csdf" version="1.0">
   <applicationGraph name="g">
@@ -352,4 +352,28 @@ fn places_count_bytes_of_the_file() {
         assert_eq!(error.to_string(), "there is no actor `目標`");
         assert_eq!(error.span().map(|span| bad[span].trim_matches('"').to_owned()).as_deref(), Some("目標"));
     }
+}
+
+/// Any type can be read with the same kind of errors.
+#[test]
+fn mistakes_in_other_ron_files() {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(rename = "Spec", deny_unknown_fields)]
+    struct Spec {
+        latency: i64,
+        #[serde(default)]
+        memory_words: Option<u32>,
+    }
+    let spec = |latency, memory_words| Ok(Spec { latency, memory_words });
+    assert_eq!(read_ron("Spec(latency: -3)"), spec(-3, None));
+    assert_eq!(read_ron("\u{feff}(latency: 3, memory_words: 5)"), spec(3, Some(5)));
+    assert_eq!(read_ron("(latency: 3, memory_words: Some(5)) // fast"), spec(3, Some(5)));
+    let check = |text: &str, expected: &str| assert_eq!(show(text, &read_ron::<Spec>(text).unwrap_err()), expected);
+    check(
+        "Spec(\n    latency: 3,\n    latencies: 4,\n)",
+        "ron::unknown_field: there is no field `latencies` in `Spec` @ latencies\nhelp: did you mean `latency`? The legal fields are `latency`, `memory_words`",
+    );
+    check("Spec(latency: 1.5)", "ron::syntax: expected comma @ .");
+    check("Spec(latency: 3, memory_words: 5000000000)", "ron::illegal_value: integer is out of bounds @ 5000000000");
+    check("Spec(latency: fast)", "ron::syntax: invalid digit 'f' for base 10 integers @ fast");
 }

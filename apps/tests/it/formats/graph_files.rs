@@ -1,6 +1,7 @@
 //! Published graphs are read with the right structure and payload, and survive our own form.
 
 use super::{published, workspace};
+use proptest::prelude::*;
 use sim_core::app::{ActorState, InitialValues, SourcePlace};
 use sim_core::digest::ChannelDigest;
 use sim_core::{App, Firing, State};
@@ -13,7 +14,7 @@ fn read(text: &str) -> App {
 }
 
 /// What a graph is, without behaviour and places.
-fn structure(app: &App) -> impl PartialEq + std::fmt::Debug {
+fn structure(app: &App) -> impl PartialEq + std::fmt::Debug + use<> {
     let actors: Vec<_> = app.actors().values().map(|a| (a.name.clone(), a.exec.clone(), a.state.clone())).collect();
     let channels = app.channels().values().map(|c| sim_core::Channel { place: None, ..c.clone() });
     (app.name().to_owned(), actors, channels.collect::<Vec<_>>())
@@ -265,4 +266,69 @@ fn any_name_survives_our_own_form() {
         assert_eq!(app.actors().as_slice()[0].name, name);
         assert_eq!(structure(&read(&to_ron(&app))), structure(&app));
     }
+}
+
+/// State is not written, but it orders an actor's firings, and so does a self-channel.
+#[test]
+fn state_becomes_a_self_channel() {
+    let text = r#"Graph(version: 1, name: "g", actors: [(name: "a", exec: [1, 2]), (name: "b")],
+        channels: [(name: "state_a", source: "a", target: "b", produce: 1, consume: 2)])"#;
+    let app = read(text);
+    let mut actors = app.actors().clone();
+    for actor in actors.values_mut() {
+        actor.state = ActorState::Plain(vec![0]);
+    }
+    let again = read(&to_ron(&App::new("g", actors, app.channels().clone()).unwrap()));
+    let ends = |name: &str| {
+        let channel = &again.channels()[again.channel_named(name).unwrap()];
+        (channel.source.0, channel.target.0, channel.produce.clone(), channel.consume.clone(), channel.initial.count)
+    };
+    assert_eq!(again.channels().len(), 3);
+    assert_eq!(ends("state_a_"), (0, 0, vec![1, 1], vec![1, 1], 1));
+    assert_eq!(ends("state_b"), (1, 1, vec![1], vec![1], 1));
+}
+
+proptest! {
+    #![proptest_config(super::cases())]
+
+    /// Random graphs, drawn as text, say after reading what was drawn, and survive our own form.
+    #[test]
+    fn random_graphs_are_read_as_drawn(
+        execs in prop::collection::vec(prop::collection::vec(0..50_u64, 1..4), 1..6),
+        channels in prop::collection::vec(
+            (any::<prop::sample::Index>(), any::<prop::sample::Index>(), rates(), rates(), 0..9_u64, 0..200_u64), 0..8),
+    ) {
+        let mut text = "Graph(version: 1, name: \"random\", actors: [".to_owned();
+        for (i, exec) in execs.iter().enumerate() {
+            text += &format!("(name: \"a{i}\", exec: {exec:?}),");
+        }
+        text += "], channels: [";
+        for (i, (source, target, produce, consume, tokens, bits)) in channels.iter().enumerate() {
+            let (source, target) = (source.index(execs.len()), target.index(execs.len()));
+            text += &format!(
+                "(name: \"c{i}\", source: \"a{source}\", target: \"a{target}\", produce: {produce:?}, consume: {consume:?}, \
+                 initial_tokens: {tokens}, token_bits: {bits}),"
+            );
+        }
+        let app = read(&(text + "])"));
+        for (actor, exec) in app.actors().values().zip(&execs) {
+            let drawn: Vec<u64> = exec.iter().copied().cycle().take(actor.exec.len()).collect();
+            prop_assert_eq!(&actor.exec, &drawn);
+            prop_assert_eq!(actor.exec.len() % exec.len(), 0);
+        }
+        for (channel, (_, _, produce, consume, tokens, bits)) in app.channels().values().zip(&channels) {
+            for (read, drawn, actor) in [(&channel.produce, produce, channel.source), (&channel.consume, consume, channel.target)] {
+                prop_assert_eq!(read.len(), app.actors()[actor].exec.len());
+                prop_assert!(read.iter().eq(drawn.iter().cycle().take(read.len())));
+            }
+            prop_assert_eq!((channel.initial.count, channel.token_bits), (*tokens, *bits));
+        }
+        prop_assert_eq!(structure(&read(&to_ron(&app))), structure(&app));
+    }
+}
+
+/// One to four rates, not all 0.
+fn rates() -> impl Strategy<Value = Vec<u32>> {
+    prop::collection::vec(0..5_u32, 1..5)
+        .prop_filter("rates may not all be 0", |rates| rates.iter().any(|&rate| rate > 0))
 }

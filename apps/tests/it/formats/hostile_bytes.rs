@@ -1,23 +1,26 @@
 //! No bytes make reading panic, hang, or fill the memory.
 
-use super::published;
+use super::{cases, published};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 use tidelock::formats::{LIST_ENTRIES, read_graph, read_pins, read_text, to_ron};
 
-fn cases() -> ProptestConfig {
-    let cases = std::env::var("TIDELOCK_CASES").ok().and_then(|cases| cases.parse().ok());
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases.unwrap_or(64)) }
-}
-
-/// Reads `bytes` as everything that they could be; whatever is said must name a place inside the text.
+/// Reads `bytes` as everything that they could be. What is refused must name a place inside the text, and what is read
+/// must come back from our own form.
 fn read_all(bytes: &[u8]) {
     let start = Instant::now();
-    if let Err(error) = read_graph("graph.xml", bytes) {
-        assert!(!error.to_string().is_empty());
-        let _ = (error.help(), error.code());
-        if let (Some(span), Ok(text)) = (error.span(), read_text(bytes)) {
-            assert!(text.get(span.clone()).is_some(), "{span:?} is no part of {text:?}");
+    match read_graph("graph.xml", bytes) {
+        Ok(app) => {
+            let own = to_ron(&app);
+            let again = read_graph("graph.ron", own.as_bytes()).expect("our own form is read");
+            assert_eq!(to_ron(&again), own);
+        }
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            let _ = (error.help(), error.code());
+            if let (Some(span), Ok(text)) = (error.span(), read_text(bytes)) {
+                assert!(text.get(span.clone()).is_some(), "{span:?} is no part of {text:?}");
+            }
         }
     }
     if let Ok(text) = read_text(bytes)
