@@ -105,3 +105,19 @@ pub(crate) fn byte_offset(text: &str, line: usize, column: usize) -> usize {
     let rest = &text[before..];
     before + rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(offset, _)| offset)
 }
+
+/// The part of `span` that is worth a label: without blanks around it, within one line; the next token if nothing is left.
+pub(crate) fn visible(text: &str, span: Range<usize>) -> Range<usize> {
+    let blanks = |from: usize| text[from..].len() - text[from..].trim_start().len();
+    let start = span.start + blanks(span.start);
+    let within = text.get(start..span.end).unwrap_or_default();
+    let line = within.lines().next().unwrap_or_default().trim_end();
+    if !line.is_empty() {
+        return start..start + line.len();
+    }
+    let rest = text[start..].lines().next().unwrap_or_default();
+    let word: usize = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum();
+    let string = rest.strip_prefix('"').and_then(|inner| inner.find('"')).map_or(0, |closing| closing + 2);
+    let sign = rest.chars().next().map_or(0, char::len_utf8);
+    start..start + word.max(string).max(sign)
+}

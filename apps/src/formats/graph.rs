@@ -41,17 +41,17 @@ pub enum GraphError {
         span: Range<usize>,
     },
     /// A name without characters.
-    #[error("the name of {kind} is empty")]
+    #[error("empty {kind} name")]
     EmptyName {
-        /// "an actor", "a channel", "a port".
+        /// "actor", "channel" or "port".
         kind: &'static str,
         /// Its place.
         span: Range<usize>,
     },
     /// Two things of one name.
-    #[error("{kind} is called `{name}` like another before it")]
+    #[error("two {kind}s are called `{name}`")]
     Duplicate {
-        /// "an actor", "a channel", "a port".
+        /// "actor", "channel" or "port".
         kind: &'static str,
         /// The name.
         name: String,
@@ -197,25 +197,20 @@ pub(super) struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// Numbers `names` from 0. `kind` is "actor", "channel" or "port"; an error message puts its article before it.
+    /// Numbers `names` from 0. `kind` says what they name: "actor", "channel" or "port".
     pub(super) fn new(
         kind: &'static str,
         names: impl IntoIterator<Item = &'a Spanned<String>> + Clone,
     ) -> Result<Self, GraphError> {
-        let with_article = match kind {
-            "actor" => "an actor",
-            "channel" => "a channel",
-            _ => "a port",
-        };
         let mut positions = BTreeMap::new();
         for (position, name) in names.clone().into_iter().enumerate() {
             let span = name.span.clone();
             if name.value.is_empty() {
-                return Err(GraphError::EmptyName { kind: with_article, span });
+                return Err(GraphError::EmptyName { kind, span });
             }
             if let Some(first) = positions.insert(name.value.as_str(), position) {
                 let first = names.into_iter().nth(first).map_or(0..0, |first| first.span.clone());
-                return Err(GraphError::Duplicate { kind: with_article, name: name.value.clone(), span, first });
+                return Err(GraphError::Duplicate { kind, name: name.value.clone(), span, first });
             }
         }
         Ok(Self { kind, positions })

@@ -1,21 +1,6 @@
 //! Our own form of graph files: RON.
 //!
-//! ```text
-//! Graph(
-//!     version: 1,
-//!     name: "stereo",
-//!     actors: [
-//!         (name: "mic", exec: 2),
-//!         (name: "mix", exec: [3, 1]),
-//!     ],
-//!     channels: [
-//!         (name: "samples", source: "mic", target: "mix", produce: 2, consume: [1, 3], initial_tokens: 4, token_bits: 32),
-//!     ],
-//! )
-//! ```
-//!
-//! `exec` (ticks, 1 if left out), `produce` and `consume` (tokens per firing) are one number, or a list of one per phase
-//! that repeats if other lists of the actor are longer. `initial_tokens` is 0 and `token_bits` is 64 if left out.
+//! Every field is kept as a piece of the text until its place is known, so that each error can point at the very word.
 
 use super::graph::{Draft, DraftActor, DraftChannel, TOKEN_BITS};
 use super::ron_text::{Source, Version1, given};
@@ -68,6 +53,23 @@ struct ChannelText<'a> {
 }
 
 /// Reads a graph in our own form; its actors run the mix payload, ports are numbered by the order of channels in the file.
+///
+/// ```text
+/// Graph(
+///     version: 1,
+///     name: "stereo",
+///     actors: [
+///         (name: "mic", exec: 2),
+///         (name: "mix", exec: [3, 1]),
+///     ],
+///     channels: [
+///         (name: "samples", source: "mic", target: "mix", produce: 2, consume: [1, 3], initial_tokens: 4, token_bits: 32),
+///     ],
+/// )
+/// ```
+///
+/// `exec` (ticks, 1 if left out), `produce` and `consume` (tokens per firing) are one number, or a list of one per phase
+/// that repeats if other lists of the actor are longer. `initial_tokens` is 0 and `token_bits` is 64 if left out.
 ///
 /// # Errors
 /// [`FormatError::Ron`] and [`FormatError::Graph`], the first that is found.

@@ -1,8 +1,4 @@
 //! Pins files: which actors must run on which nodes.
-//!
-//! ```text
-//! Pins(version: 1, pins: {"fir0": "n1", "fir1": "n2"})
-//! ```
 
 use super::error::did_you_mean;
 use super::names::nearest;
@@ -132,7 +128,13 @@ impl PinError {
     }
 }
 
-/// Reads a pins file.
+/// Reads a pins file: a RON map from names of actors to names of nodes.
+///
+/// ```
+/// let pins = tidelock::formats::read_pins(r#"Pins(version: 1, pins: {"fir0": "n1", "fir1": "n2"})"#)?;
+/// assert_eq!(pins.pins()[1].node.value, "n2");
+/// # Ok::<(), tidelock::formats::FormatError>(())
+/// ```
 ///
 /// # Errors
 /// [`FormatError::Ron`] for other text, [`FormatError::Pins`] for an actor that is pinned twice.

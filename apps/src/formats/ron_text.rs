@@ -1,6 +1,6 @@
 //! RON text in general: typed reading with byte spans, and errors in our words.
 
-use super::error::{byte_offset, excerpt};
+use super::error::{byte_offset, excerpt, visible};
 use super::graph::GraphError;
 use super::names::nearest;
 use super::{FormatError, Spanned};
@@ -58,7 +58,7 @@ impl RonError {
             E::NoSuchStructField { .. } => "ron::unknown_field",
             E::MissingStructField { .. } => "ron::missing_field",
             E::DuplicateStructField { .. } => "ron::duplicate_field",
-            E::ExpectedDifferentStructName { .. } => "ron::wrong_kind_of_file",
+            E::ExpectedDifferentStructName { .. } | E::ExpectedNamedStructLike(_) => "ron::wrong_kind",
             E::InvalidValueForType { .. } | E::IntegerOutOfBounds | E::NoSuchEnumVariant { .. } | E::Message(_) => {
                 "ron::illegal_value"
             }
@@ -80,6 +80,7 @@ impl fmt::Display for RonError {
             E::ExpectedDifferentStructName { expected, found } => {
                 write!(f, "expected `{expected}(…)`, found `{}`", excerpt(found))
             }
+            E::ExpectedNamedStructLike(expected) => write!(f, "expected `{expected}(…)`"),
             E::Eof => f.write_str("the text ends too early"),
             // Sentences start in lower case here; RON's start in upper case.
             kind => {
@@ -105,10 +106,16 @@ impl<'a> Source<'a> {
     pub(super) fn read<T: Deserialize<'a>>(self, piece: &'a str) -> Result<T, RonError> {
         let options = ron::Options::default().with_default_extension(Extensions::IMPLICIT_SOME);
         options.from_str(piece).map_err(|error| {
-            let offset = self.span(piece).start;
-            let start = byte_offset(piece, error.span.start.line, error.span.start.col);
-            let end = byte_offset(piece, error.span.end.line, error.span.end.col);
-            RonError { kind: error.code, span: offset + start..offset + end.max(start) }
+            let span = match error.code {
+                // The parser notices only at the closing parenthesis that something is missing between it and the start.
+                ron::Error::MissingStructField { .. } => 0..piece.len(),
+                _ => {
+                    let offset = |at: ron::error::Position| byte_offset(piece, at.line, at.col);
+                    offset(error.span.start)..offset(error.span.end)
+                }
+            };
+            let (start, shown) = (self.span(piece).start, visible(piece, span));
+            RonError { kind: error.code, span: start + shown.start..start + shown.end }
         })
     }
 

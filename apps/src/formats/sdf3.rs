@@ -1,20 +1,9 @@
 //! SDF3 XML, the form in which tools of the field exchange SDF and CSDF graphs.
 //!
-//! Read are `sdf3` (`type` "sdf" or "csdf") ▸ `applicationGraph` ▸ the element called like the type, with `actor` (`name`) ▸
-//! `port` (`name`, `type` "in" or "out", `rate`) and `channel` (`name`, `srcActor`, `srcPort`, `dstActor`, `dstPort`,
-//! `initialTokens`, 0 if absent); and beside it `sdfProperties` or `csdfProperties` with `actorProperties` (`actor`) ▸
-//! `processor` (`default`) ▸ `executionTime` (`time`) and `channelProperties` (`channel`) ▸ `tokenSize` (`sz` in bits, 64 if
-//! absent). The execution time is that of the first processor with `default`, else of the first processor; an actor
-//! without one takes 0 ticks, which analyses accept and the compiler takes as 1.
-//!
-//! Rates and times of CSDF are lists, "1,0,3", in which "3*2" stands for "2,2,2"; a list that is shorter than its actor's
-//! number of phases repeats. Other elements (`bufferSize`, `latency`, `bandwidth`, `memory`, `graphProperties`,
-//! `storageDistribution`, `architectureGraph`, `mapping`, …) say nothing that a calendar depends on and are ignored, as are
-//! other attributes. Document type definitions are refused.
-//!
+//! It owns the reading of that form, port by port; what makes a graph of actors and channels is [`super::graph`]'s affair.
 //! Source: Stuijk, Geilen & Basten, "SDF3: SDF For Free", ACSD 2006, and the tool's `csdf/base` (lists: `base/sequence`).
 
-use super::error::{byte_offset, did_you_mean, excerpt};
+use super::error::{byte_offset, did_you_mean, excerpt, visible};
 use super::graph::{Draft, DraftActor, DraftChannel, GraphError, LIST_ENTRIES, Names, TOKEN_BITS};
 use super::{FormatError, Spanned};
 use roxmltree::{Document, Node};
@@ -106,7 +95,7 @@ pub enum Sdf3Error {
         span: Range<usize>,
     },
     /// A channel that leaves an input or enters an output.
-    #[error("channel `{channel}` needs an `{needed}` port, port `{port}` of actor `{actor}` is the other kind")]
+    #[error("channel `{channel}` needs an `{needed}` port, but port `{port}` of actor `{actor}` has type `{found}`")]
     WrongDirection {
         /// The channel's name.
         channel: String,
@@ -116,6 +105,8 @@ pub enum Sdf3Error {
         port: String,
         /// "in" or "out".
         needed: &'static str,
+        /// "out" or "in".
+        found: &'static str,
         /// Where the port is named.
         span: Range<usize>,
     },
@@ -195,7 +186,7 @@ impl Sdf3Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Xml { .. } => "sdf3::xml",
-            Self::Root { .. } => "sdf3::wrong_kind_of_file",
+            Self::Root { .. } => "sdf3::wrong_kind",
             Self::Type { .. } => "sdf3::type",
             Self::Children { .. } => "sdf3::children",
             Self::MissingAttribute { .. } => "sdf3::missing_attribute",
@@ -211,6 +202,21 @@ impl Sdf3Error {
 }
 
 /// Reads an SDF3 graph; its actors run the mix payload, ports are numbered by the order of channels in the file.
+///
+/// Read are `sdf3` (`type` "sdf" or "csdf") ▸ `applicationGraph` ▸ the element called like the type, with
+/// - `actor` (`name`) ▸ `port` (`name`, `type` "in" or "out", `rate`);
+/// - `channel` (`name`, `srcActor`, `srcPort`, `dstActor`, `dstPort`, `initialTokens`, 0 if absent);
+///
+/// and beside it `sdfProperties` or `csdfProperties` with
+/// - `actorProperties` (`actor`) ▸ `processor` (`default`) ▸ `executionTime` (`time`): that of the first processor with
+///   `default`, else of the first processor; an actor without one takes 0 ticks, which analyses accept and the compiler
+///   takes as 1;
+/// - `channelProperties` (`channel`) ▸ `tokenSize` (`sz` in bits, 64 if absent).
+///
+/// Rates and times of CSDF are lists, "1,0,3", in which "3*2" stands for "2,2,2"; a list that is shorter than its actor's
+/// number of phases repeats. Other elements (`bufferSize`, `latency`, `bandwidth`, `memory`, `graphProperties`,
+/// `storageDistribution`, `architectureGraph`, `mapping`, …) say nothing that a calendar depends on and are ignored, as
+/// are other attributes. Document type definitions are refused.
 ///
 /// # Errors
 /// [`FormatError::Sdf3`] and [`FormatError::Graph`], the first that is found.
@@ -232,7 +238,8 @@ pub fn read_sdf3(text: &str) -> Result<App, FormatError> {
     let (mut actors, ports) = read_actors(graph, &mut lists)?;
     let mut channels = read_channels(graph, &actors, &ports)?;
     let properties = format!("{}Properties", kind.value);
-    for properties in children(application, &properties) {
+    if children(application, &properties).next().is_some() {
+        let properties = only_child(application, &properties)?;
         read_actor_properties(properties, &mut actors, &mut lists)?;
         read_channel_properties(properties, &mut channels)?;
     }
@@ -298,8 +305,9 @@ fn read_channels(
             };
             let port = &ports[actor_position][position];
             if port.outgoing != outgoing {
-                let (channel, needed) = (name.value.clone(), if outgoing { "out" } else { "in" });
-                return Err(Sdf3Error::WrongDirection { channel, actor, port: port_name.value, needed, span }.into());
+                let (channel, port) = (name.value.clone(), port_name.value);
+                let (needed, found) = if outgoing { ("out", "in") } else { ("in", "out") };
+                return Err(Sdf3Error::WrongDirection { channel, actor, port, needed, found, span }.into());
             }
             if let Some(first) = users[actor_position][position].replace(name.value.clone()) {
                 let second = name.value.clone();
@@ -462,17 +470,19 @@ fn tag_span(node: Node<'_, '_>) -> Range<usize> {
 }
 
 fn xml_message(error: &roxmltree::Error) -> String {
-    let text = error.to_string();
-    // The place is told apart from the message.
-    text.strip_suffix(&format!(" at {}", error.pos())).map_or(text.clone(), str::to_owned)
+    // The place is shown, not told.
+    error.to_string().replace(&format!(" at {}", error.pos()), "")
 }
 
 fn xml_span(text: &str, error: &roxmltree::Error) -> Range<usize> {
     use roxmltree::Error as E;
     let start = match error {
         E::NoRootNode | E::UnclosedRootNode | E::UnexpectedEndOfStream => text.len(),
-        E::DtdDetected => text.find("<!DOCTYPE").unwrap_or(0),
+        E::DtdDetected => {
+            const START: &str = "<!DOCTYPE";
+            return text.find(START).map_or(0..0, |start| start..start + START.len());
+        }
         error => byte_offset(text, error.pos().row as usize, error.pos().col as usize),
     };
-    start..text[start..].chars().next().map_or(start, |c| start + c.len_utf8())
+    visible(text, start..start)
 }

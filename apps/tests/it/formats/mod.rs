@@ -5,6 +5,7 @@ mod graph_files;
 mod hostile_bytes;
 mod pins;
 
+use proptest::prelude::ProptestConfig;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,4 +22,10 @@ fn published() -> Vec<(String, String)> {
     files.sort();
     let stem = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
     files.iter().map(|path| (stem(path), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// How many random cases a law is tried on: 64, or as the environment says.
+fn cases() -> ProptestConfig {
+    let cases = std::env::var("TIDELOCK_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases.unwrap_or(64)) }
 }

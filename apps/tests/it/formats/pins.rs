@@ -4,7 +4,8 @@ use sim_core::{App, Link, LogicalLatency, Machine, Node, NodeId};
 use tidelock::formats::{read_graph_ron, read_pins};
 
 fn app() -> App {
-    let text = r#"Graph(version: 1, name: "g", actors: [(name: "fir0"), (name: "fir1"), (name: "sink")], channels: [])"#;
+    let text =
+        r#"Graph(version: 1, name: "g", actors: [(name: "fir0"), (name: "fir1"), (name: "sink")], channels: [])"#;
     read_graph_ron(text).unwrap()
 }
 
@@ -31,12 +32,18 @@ fn pins_that_do_not_fit_say_so() {
         assert_eq!(&text[error.span()], shown);
         assert!(error.code().starts_with("pins::"));
     };
-    check(r#""fir0": "n0", "fri1": "n1""#, "application `g` has no actor `fri1`", None, r#""fri1""#);
+    check(
+        r#""fir0": "n0", "fri1": "n1""#,
+        "application `g` has no actor `fri1`",
+        Some("did you mean `fir1`?"),
+        r#""fri1""#,
+    );
+    check(r#""firmament": "n1""#, "application `g` has no actor `firmament`", None, r#""firmament""#);
     check(r#""fir": "n1""#, "application `g` has no actor `fir`", Some("did you mean `fir0`?"), r#""fir""#);
     check(
         r#""fir1": "n3""#,
         "actor `fir1` is pinned to node `n3`, which machine `line` does not have",
-        None,
+        Some("did you mean `n0`?"),
         r#""n3""#,
     );
     check(
