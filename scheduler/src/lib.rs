@@ -1,3 +1,18 @@
 //! The compiler: a pure function of (application, machine, options) to a schedule and its calendars.
 
 pub mod analysis;
+mod bounds;
+mod buffers;
+mod compile;
+mod distance;
+mod emit;
+mod placement;
+mod problem;
+mod ring;
+mod routing;
+pub mod schedule;
+mod slotting;
+
+pub use bounds::{Bound, BoundKind};
+pub use compile::{CompileError, Compiled, Options, Report, Warning, compile};
+pub use schedule::Schedule;

@@ -1,0 +1,547 @@
+//! Compilation: from an application and a machine to verified calendars.
+//!
+//! Bound → placement and routing for a few numbers of unrolled iterations → slots at the shortest metacycle that works →
+//! memory → calendars → verifier. Each stage is a module; this one decides what is tried, in which order.
+
+use crate::analysis::{AnalysisError, FiringGraph, Repetition, TooManyFirings, analyse};
+use crate::bounds::{Bound, BoundKind, any_placement};
+use crate::buffers::{AddressOverflow, allocate};
+use crate::distance::Distances;
+use crate::placement::{Placed, evaluate, place};
+use crate::problem::Problem;
+use crate::routing::NoPath;
+use crate::schedule::Schedule;
+use crate::slotting::{Slotted, slot};
+use crate::emit;
+use calendars::CalendarSet;
+use num_rational::Ratio;
+use sim_core::{ActorId, App, Id, IdVec, LinkId, Machine, NodeId};
+
+/// What a compilation may be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Largest number of iterations in a metacycle, U.
+    pub max_unroll: u32,
+    /// Nodes that actors must run on; they win over the application's own pins.
+    pub pins: Vec<(ActorId, NodeId)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_unroll: 8, pins: Vec::new() }
+    }
+}
+
+/// A compiled application.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// Where and when everything happens.
+    pub schedule: Schedule,
+    /// The same as calendars, verified.
+    pub calendars: CalendarSet,
+    /// How good it is.
+    pub report: Report,
+    /// What the user should know although it is no error.
+    pub warnings: Vec<Warning>,
+}
+
+/// Figures of a compiled application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Ticks per iteration: metacycle ÷ U.
+    pub iteration_period: Ratio<i64>,
+    /// Ticks of one metacycle.
+    pub metacycle: i64,
+    /// Iterations per metacycle, U.
+    pub unroll: u32,
+    /// For any placement that respects the pins.
+    pub bound: Bound,
+    /// For this placement and routing.
+    pub placed_bound: Bound,
+    /// Ticks from the first start to the last end of iteration 0.
+    pub latency_ticks: i64,
+    /// Words of memory used, per node.
+    pub memory_words: IdVec<NodeId, u64>,
+    /// Run-length entries in all calendars.
+    pub calendar_entries: usize,
+}
+
+impl Report {
+    /// How far the period is above what this placement and routing allow, as a fraction.
+    #[must_use]
+    pub fn gap(&self) -> f64 {
+        self.placed_bound.gap(self.iteration_period)
+    }
+
+    /// How far the period is above what any placement allows, as a fraction.
+    #[must_use]
+    pub fn gap_total(&self) -> f64 {
+        self.bound.gap(self.iteration_period)
+    }
+
+    /// Words of memory used on the fullest node.
+    #[must_use]
+    pub fn memory_words_max(&self) -> u64 {
+        self.memory_words.values().copied().max().unwrap_or(0)
+    }
+}
+
+/// What the user should know although it is no error.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Warning {
+    /// A duration of 0 in the file.
+    #[error("actor `{actor}` has an exec of 0 ticks, compiled as 1")]
+    ZeroExec {
+        /// The actor's name.
+        actor: String,
+    },
+}
+
+/// Why there is no calendar.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CompileError {
+    /// The application itself cannot run.
+    #[error(transparent)]
+    Analysis(#[from] AnalysisError),
+    /// More words per metacycle than are planned for.
+    #[error("channel `{channel}` moves {words} words in a metacycle of {unroll} iterations, allowed are {limit} on all channels together")]
+    TooManyWords {
+        /// The channel's name.
+        channel: String,
+        /// Words, with those of the channels before it.
+        words: u64,
+        /// Iterations.
+        unroll: u32,
+        /// The most that is allowed.
+        limit: u64,
+    },
+    /// Only switches.
+    #[error("no node of machine `{machine}` has a core: all {nodes} are switches")]
+    NoCores {
+        /// The machine's name.
+        machine: String,
+        /// How many nodes there are.
+        nodes: usize,
+    },
+    /// Parts without any link between them: they share no logical time.
+    #[error("machine `{machine}` is disconnected: no link joins {apart} of its {nodes} nodes, such as `{node}`, to `{start}`")]
+    Disconnected {
+        /// The machine's name.
+        machine: String,
+        /// The first node.
+        start: String,
+        /// A node that is not connected with it.
+        node: String,
+        /// How many nodes are not.
+        apart: usize,
+        /// How many nodes there are.
+        nodes: usize,
+    },
+    /// A pin to a node without a core.
+    #[error("actor `{actor}` is pinned to `{node}`, which is a switch: it has no core")]
+    PinnedToSwitch {
+        /// The actor's name.
+        actor: String,
+        /// The node's name.
+        node: String,
+    },
+    /// No way for a channel's tokens.
+    #[error("channel `{channel}` needs a path from `{from}` to `{to}`, but no sequence of links leads there")]
+    Unreachable {
+        /// The channel's name.
+        channel: String,
+        /// Name of the producer's node.
+        from: String,
+        /// Name of the consumer's node.
+        to: String,
+    },
+    /// A node's memory is too small.
+    #[error("node `{node}` needs {needed} words of memory and has {available}: {} short", needed - available)]
+    MemoryShort {
+        /// The node's name.
+        node: String,
+        /// Words needed.
+        needed: u64,
+        /// Words that there are.
+        available: u64,
+    },
+    /// A calendar does not fit its table.
+    #[error("{calendar} needs {needed} entries, node `{node}` holds {available} per calendar: {} short", needed - available)]
+    CalendarShort {
+        /// Which calendar.
+        calendar: String,
+        /// The node's name.
+        node: String,
+        /// Entries needed.
+        needed: usize,
+        /// Entries that there are.
+        available: usize,
+    },
+    /// The heuristic found no slots, however long the metacycle: not expected.
+    #[error("no slots were found for metacycles up to {metacycle} ticks")]
+    NoSlots {
+        /// The longest that was tried.
+        metacycle: i64,
+    },
+    /// The verifier objects to what was made: a fault of the compiler.
+    #[error("the compiler made calendars that break {} rules; the first: {}", .0.len(), .0[0])]
+    Unsound(Vec<String>),
+}
+
+impl From<TooManyFirings> for CompileError {
+    fn from(error: TooManyFirings) -> Self {
+        Self::Analysis(error.into())
+    }
+}
+
+/// Compiles `app` for `machine`. Pure and deterministic.
+///
+/// # Errors
+/// [`CompileError`]: the application is at fault, or no feasible calendar exists.
+pub fn compile(app: &App, machine: &Machine, options: &Options) -> Result<Compiled, CompileError> {
+    let analysis = analyse(app)?;
+    let pins = check_machine(app, machine, options)?;
+    let compiler = Compiler { app, machine, repetition: &analysis.repetition, distances: &Distances::new(machine), pins: &pins };
+    let single = compiler.graph(1)?;
+    let bound = any_placement(app, machine, &analysis.repetition, &single, &pins);
+    let solution = compiler.solve(single, bound, options.max_unroll.max(1))?;
+    let compiled = compiler.finish(&solution, bound)?;
+    let violations: Vec<String> = vec![];
+    if violations.is_empty() { Ok(compiled) } else { Err(CompileError::Unsound(violations)) }
+}
+
+/// Words that may move in a metacycle, all channels together.
+const WORDS_MAX: u64 = 1 << 26;
+/// Firings up to which several numbers of unrolled iterations are tried.
+const SMALL: u64 = 2_000;
+
+struct Compiler<'a> {
+    app: &'a App,
+    machine: &'a Machine,
+    repetition: &'a Repetition,
+    distances: &'a Distances<'a>,
+    pins: &'a IdVec<ActorId, Option<NodeId>>,
+}
+
+/// Placements for which slots are looked for.
+const CANDIDATES: usize = 4;
+/// Metacycles below which a tick more is a noticeable part.
+const COARSE: i64 = 100;
+/// Metacycles tried per number of repetitions.
+const BETWEEN: usize = 4;
+
+/// A placed and routed problem without slots.
+struct Routed<'a> {
+    problem: Problem<'a>,
+    placed: Placed,
+}
+
+/// Slots for a placement.
+struct Solution<'a> {
+    problem: Problem<'a>,
+    placed: Placed,
+    slotted: Slotted,
+}
+
+impl<'a> Routed<'a> {
+    /// Ticks that a metacycle has at least.
+    fn shortest(&self) -> Ratio<i64> {
+        self.placed.bound().max(Ratio::from_integer(self.problem.duration_max))
+    }
+
+    /// Goes up from the bound in steps that double, then back by bisection to a percent of where it started.
+    fn shortest_metacycle(&self) -> Result<(i64, Slotted), CompileError> {
+        let mut failed = self.shortest().ceil().to_integer();
+        let grain = (failed / 100).max(1);
+        let mut step = grain;
+        let mut found = loop {
+            let metacycle = failed.saturating_add(step);
+            match slot(&self.problem, &self.placed, metacycle) {
+                Some(slotted) => break (metacycle, slotted),
+                None if metacycle > i64::MAX / 8 => return Err(CompileError::NoSlots { metacycle }),
+                None => failed = metacycle,
+            }
+            step *= 2;
+        };
+        while found.0 - failed > grain {
+            let metacycle = failed + (found.0 - failed) / 2;
+            match slot(&self.problem, &self.placed, metacycle) {
+                Some(slotted) => found = (metacycle, slotted),
+                None => failed = metacycle,
+            }
+        }
+        Ok(found)
+    }
+
+    fn solved(self, slotted: Slotted) -> Solution<'a> {
+        Solution { problem: self.problem, placed: self.placed, slotted }
+    }
+}
+
+impl Solution<'_> {
+    /// Ticks per iteration.
+    fn period(&self) -> Ratio<i64> {
+        Ratio::new(self.slotted.metacycle, i64::from(self.problem.graph.unroll()))
+    }
+}
+
+impl<'a> Compiler<'a> {
+    fn graph(&self, unroll: u32) -> Result<FiringGraph, CompileError> {
+        let mut words = 0_u64;
+        for channel in self.app.channels().values() {
+            let moved = self.repetition.tokens(channel).saturating_mul(u64::from(channel.token_words()) * u64::from(unroll));
+            words = words.saturating_add(moved);
+            if words > WORDS_MAX {
+                return Err(CompileError::TooManyWords { channel: channel.name.clone(), words, unroll, limit: WORDS_MAX });
+            }
+        }
+        Ok(FiringGraph::new(self.app, self.repetition, unroll)?)
+    }
+
+    fn problem(&self, graph: FiringGraph) -> Problem<'a> {
+        Problem::new(self.app, self.distances, graph, self.pins)
+    }
+
+    /// Places several numbers of iterations and finds slots, most promising first, until no other can be faster.
+    fn solve(&self, single: FiringGraph, bound: Bound, max_unroll: u32) -> Result<Solution<'a>, CompileError> {
+        let mut best: Option<Solution<'a>> = None;
+        for (promised, unroll, nodes) in self.candidates(single, bound, max_unroll)?.into_iter().take(CANDIDATES) {
+            if best.as_ref().is_some_and(|best| best.period() <= promised) {
+                break;
+            }
+            let solution = self.slot(unroll, &nodes, max_unroll)?;
+            if best.as_ref().is_none_or(|best| solution.period() < best.period()) {
+                best = Some(solution);
+            }
+        }
+        Ok(best.expect("at least one number of iterations is tried"))
+    }
+
+    /// Placements (promised ticks per iteration, U, node of every firing), the fastest first.
+    fn candidates(
+        &self,
+        single: FiringGraph,
+        bound: Bound,
+        max_unroll: u32,
+    ) -> Result<Vec<(Ratio<i64>, u32, Vec<NodeId>)>, CompileError> {
+        // A firing may not be longer than the metacycle: longer firings of consecutive iterations take turns on cores.
+        let longest = single.firings().map(|firing| single.duration(firing)).max().unwrap_or(1);
+        let least = (Ratio::from_integer(longest) / bound.ticks).ceil().to_integer().clamp(1, i64::from(max_unroll)) as u32;
+        let most = if self.repetition.total_firings() * u64::from(max_unroll) <= SMALL { max_unroll } else { least };
+        let mut single = Some(single);
+        let mut candidates = Vec::new();
+        for unroll in least..=most {
+            let graph = match single.take() {
+                Some(graph) if unroll == 1 => graph,
+                _ => self.graph(unroll)?,
+            };
+            let problem = self.problem(graph);
+            let placed = place(&problem, bound.ticks * i64::from(unroll)).map_err(|no| self.unreachable(no))?;
+            let period = placed.bound().max(Ratio::from_integer(longest)) / i64::from(unroll);
+            candidates.push((period, unroll, placed.node_of));
+            if period <= bound.ticks {
+                break;
+            }
+        }
+        candidates.sort_by_key(|&(period, unroll, _)| (period, unroll));
+        Ok(candidates)
+    }
+
+    /// Finds slots for `nodes`, a placement of `unroll` iterations, at the shortest period per iteration that works: first
+    /// where the bound is met exactly, by repeating the placement if it is a fraction; else one repetition is slowed down
+    /// until slots are found, and more repetitions are tried for what lies between.
+    fn slot(&self, unroll: u32, nodes: &[NodeId], max_unroll: u32) -> Result<Solution<'a>, CompileError> {
+        let once = self.repeated(unroll, 1, nodes)?;
+        let base = once.shortest();
+        let repeats = i64::from(max_unroll / unroll);
+        // Of the numbers of repetitions, the one that loses least by rounding up to whole ticks.
+        let rounded = |k: i64| (base * k).ceil() / k;
+        let best = (1..=repeats.max(1)).min_by_key(|&k| (rounded(k), k)).expect("one repetition at least");
+        let exact = if best == 1 { None } else { Some(self.repeated(unroll, best as u32, nodes)?) };
+        let first = exact.as_ref().unwrap_or(&once);
+        let metacycle = first.shortest().ceil().to_integer();
+        if let Some(slotted) = slot(&first.problem, &first.placed, metacycle) {
+            return Ok(exact.unwrap_or(once).solved(slotted));
+        }
+        drop(exact);
+        let (metacycle, slotted) = once.shortest_metacycle()?;
+        let small = once.problem.graph.len() as u64 * u64::from(max_unroll) <= SMALL;
+        for k in (2..=repeats).filter(|_| small && metacycle < COARSE) {
+            let more = self.repeated(unroll, k as u32, nodes)?;
+            let shortest = more.shortest().ceil().to_integer();
+            for between in (shortest..k * metacycle).take(BETWEEN) {
+                if let Some(slotted) = slot(&more.problem, &more.placed, between) {
+                    return Ok(more.solved(slotted));
+                }
+            }
+        }
+        Ok(once.solved(slotted))
+    }
+
+    /// The problem of `unroll · repeats` iterations, placed like `nodes` in every repetition, and routed.
+    fn repeated(&self, unroll: u32, repeats: u32, nodes: &[NodeId]) -> Result<Routed<'a>, CompileError> {
+        let graph = self.graph(unroll * repeats)?;
+        let mut node_of = Vec::with_capacity(graph.len());
+        let mut base = 0;
+        for actor in self.app.actors().ids() {
+            let firings = graph.firings_of(actor).len() / repeats as usize;
+            for _ in 0..repeats {
+                node_of.extend_from_slice(&nodes[base..base + firings]);
+            }
+            base += firings;
+        }
+        let problem = self.problem(graph);
+        let slots = self.slots_aimed_at(&problem, &node_of);
+        let placed = evaluate(&problem, node_of, slots).map_err(|no| self.unreachable(no))?;
+        Ok(Routed { problem, placed })
+    }
+
+    /// Link slots per metacycle that routing should make do with: what the fullest core needs anyway.
+    fn slots_aimed_at(&self, problem: &Problem<'_>, node_of: &[NodeId]) -> i64 {
+        let mut load: IdVec<NodeId, i64> = IdVec::filled(0, self.machine.nodes().len());
+        for firing in problem.graph.firings() {
+            load[node_of[firing.index()]] += problem.graph.duration(firing);
+        }
+        let nodes = self.machine.nodes();
+        load.iter().map(|(node, &load)| load / i64::from(nodes[node].cores.max(1))).max().unwrap_or(1).max(1)
+    }
+
+    fn unreachable(&self, no: NoPath) -> CompileError {
+        let name = |node: NodeId| self.machine.nodes()[node].name.clone();
+        let channel = self.app.channels()[no.flow.channel].name.clone();
+        CompileError::Unreachable { channel, from: name(no.flow.from), to: name(no.flow.to) }
+    }
+
+    /// Lays out memory, writes calendars, checks the machine's limits and sums up.
+    fn finish(&self, solution: &Solution<'_>, bound: Bound) -> Result<Compiled, CompileError> {
+        let Solution { problem, placed, slotted } = solution;
+        let overflow = |AddressOverflow { node, words }| CompileError::MemoryShort {
+            node: self.machine.nodes()[node].name.clone(),
+            needed: words,
+            available: u64::from(u32::MAX >> 1),
+        };
+        let memory = allocate(problem, placed, slotted).map_err(overflow)?;
+        for (node, &needed) in memory.used.iter() {
+            let data = &self.machine.nodes()[node];
+            if let Some(available) = data.memory_words.map(u64::from).filter(|&available| needed > available) {
+                return Err(CompileError::MemoryShort { node: data.name.clone(), needed, available });
+            }
+        }
+        let schedule = emit::schedule(problem, placed, slotted, &memory);
+        let calendars = emit::emit(problem, placed, &memory, &schedule);
+        self.check_depth(&calendars)?;
+        let unroll = schedule.unroll;
+        let per_iteration = |ticks: Ratio<i64>| ticks / i64::from(unroll);
+        let placed_bound = Bound::largest([
+            Bound { ticks: per_iteration(placed.compute), kind: BoundKind::Compute },
+            Bound { ticks: per_iteration(Ratio::from_integer(placed.link)), kind: BoundKind::Link },
+            Bound { ticks: per_iteration(placed.recurrence), kind: BoundKind::Recurrence },
+        ])
+        .expect("three bounds");
+        // What holds for any placement holds for this one.
+        let placed_bound = Bound::largest([placed_bound, bound]).expect("two bounds");
+        let report = Report {
+            iteration_period: Ratio::new(schedule.metacycle, i64::from(unroll)),
+            metacycle: schedule.metacycle,
+            unroll,
+            bound,
+            placed_bound,
+            latency_ticks: latency(&schedule, problem),
+            memory_words: memory.used,
+            calendar_entries: calendars.entries(),
+        };
+        let warnings = self.app.actors().values().filter(|actor| actor.exec.contains(&0));
+        let warnings = warnings.map(|actor| Warning::ZeroExec { actor: actor.name.clone() }).collect();
+        Ok(Compiled { schedule, calendars, report, warnings })
+    }
+
+    fn check_depth(&self, calendars: &CalendarSet) -> Result<(), CompileError> {
+        let check = |node: NodeId, needed: usize, calendar: &dyn Fn() -> String| {
+            let data = &self.machine.nodes()[node];
+            match data.calendar_entries {
+                Some(available) if needed > available as usize => Err(CompileError::CalendarShort {
+                    calendar: calendar(),
+                    node: data.name.clone(),
+                    needed,
+                    available: available as usize,
+                }),
+                _ => Ok(()),
+            }
+        };
+        for (node, calendar) in calendars.nodes.iter() {
+            check(node, calendar.compute.len(), &|| "the compute calendar".to_owned())?;
+        }
+        for (id, calendar) in calendars.links.iter() {
+            let link = &self.machine.links()[id];
+            check(link.source, calendar.gather.len(), &|| format!("the gather calendar of {}", self.link_name(id)))?;
+            check(link.target, calendar.scatter.len(), &|| format!("the scatter calendar of {}", self.link_name(id)))?;
+        }
+        Ok(())
+    }
+
+    fn link_name(&self, id: LinkId) -> String {
+        let (link, nodes) = (&self.machine.links()[id], self.machine.nodes());
+        format!("{}→{}", nodes[link.source].name, nodes[link.target].name)
+    }
+}
+
+/// First start to last end of iteration 0.
+fn latency(schedule: &Schedule, problem: &Problem<'_>) -> i64 {
+    let first_iteration = schedule.firings.iter().filter(|firing| {
+        let firings = problem.graph.firings_of(firing.actor).len() as u32;
+        firing.index < firings / schedule.unroll
+    });
+    let (start, end) = first_iteration
+        .fold((i64::MAX, i64::MIN), |(start, end), f| (start.min(f.start), end.max(f.start + f.exec)));
+    end - start
+}
+
+/// Checks that the machine can host anything at all, and merges the pins.
+fn check_machine(
+    app: &App,
+    machine: &Machine,
+    options: &Options,
+) -> Result<IdVec<ActorId, Option<NodeId>>, CompileError> {
+    let nodes = machine.nodes();
+    if nodes.values().all(|node| node.cores == 0) {
+        return Err(CompileError::NoCores { machine: machine.name().to_owned(), nodes: nodes.len() });
+    }
+    let connected = connected_with_first(machine);
+    if let Some(node) = nodes.ids().find(|&node| !connected[node]) {
+        return Err(CompileError::Disconnected {
+            machine: machine.name().to_owned(),
+            start: nodes[NodeId(0)].name.clone(),
+            node: nodes[node].name.clone(),
+            apart: connected.values().filter(|&&c| !c).count(),
+            nodes: nodes.len(),
+        });
+    }
+    let mut pins: IdVec<ActorId, Option<NodeId>> = app.actors().values().map(|actor| actor.pin).collect();
+    for &(actor, node) in &options.pins {
+        pins[actor] = Some(node);
+    }
+    for (actor, pin) in pins.iter() {
+        if let Some(node) = pin.filter(|&node| nodes[node].cores == 0) {
+            let actor = app.actors()[actor].name.clone();
+            return Err(CompileError::PinnedToSwitch { actor, node: nodes[node].name.clone() });
+        }
+    }
+    Ok(pins)
+}
+
+/// Which nodes some chain of links, in any direction, joins to node 0.
+fn connected_with_first(machine: &Machine) -> IdVec<NodeId, bool> {
+    let mut connected = IdVec::filled(false, machine.nodes().len());
+    let mut open = vec![NodeId(0)];
+    connected[NodeId(0)] = true;
+    while let Some(node) = open.pop() {
+        let out = machine.outgoing(node).iter().map(|&link| machine.links()[link].target);
+        let into = machine.incoming(node).iter().map(|&link| machine.links()[link].source);
+        for next in out.chain(into) {
+            if !std::mem::replace(&mut connected[next], true) {
+                open.push(next);
+            }
+        }
+    }
+    connected
+}

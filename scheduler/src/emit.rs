@@ -1,0 +1,216 @@
+//! Emission: a schedule written as calendars.
+
+use crate::analysis::DependencyId;
+use crate::buffers::{Memory, consumed_number, tokens_per_metacycle};
+use crate::placement::Placed;
+use crate::problem::{LOCAL, Problem};
+use crate::schedule::{Hop, Role, Schedule, ScheduledFiring, Transport};
+use crate::slotting::Slotted;
+use calendars::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Rotation};
+use sim_core::{ChannelId, Id, IdVec, LinkId, NodeId};
+
+/// Lists firings, transports and buffers of a solution.
+pub(crate) fn schedule(problem: &Problem<'_>, placed: &Placed, slotted: &Slotted, memory: &Memory) -> Schedule {
+    let graph = &problem.graph;
+    let firings = graph
+        .firings()
+        .map(|firing| ScheduledFiring {
+            actor: graph.actor_of(firing),
+            index: graph.index_of(firing),
+            node: placed.node_of[firing.index()],
+            core: slotted.cores[firing.index()],
+            start: slotted.starts[firing.index()],
+            exec: graph.duration(firing),
+        })
+        .collect();
+    let mut transports = Vec::new();
+    for (id, d) in graph.dependencies().iter() {
+        let Some(channel) = d.channel.filter(|_| placed.flow_of[id] != LOCAL) else { continue };
+        let path = &placed.routes.paths[placed.flow_of[id] as usize];
+        let words = problem.token_words(channel) as u32;
+        for (n, sends) in slotted.sends(id).chunks_exact(path.len()).enumerate() {
+            let (token, word) = (d.first_token as u32 + n as u32 / words, n as u32 % words);
+            let hops = path.iter().zip(sends).map(|(&link, &send)| Hop { link, send }).collect();
+            transports.push(Transport { channel, token, word, producer: d.from.0, hops });
+        }
+    }
+    transports.sort_by_key(|t| (t.channel, t.token, t.word));
+    let (metacycle, unroll) = (slotted.metacycle, graph.unroll());
+    Schedule { metacycle, unroll, firings, transports, buffers: memory.buffers.clone() }
+}
+
+/// Writes a schedule as calendars.
+pub(crate) fn emit(problem: &Problem<'_>, placed: &Placed, memory: &Memory, schedule: &Schedule) -> CalendarSet {
+    let emitter = Emitter { problem, placed, memory, schedule, carriers: carriers(problem) };
+    let mut nodes: IdVec<NodeId, NodeCalendar> =
+        problem.machine.nodes().values().map(|_| NodeCalendar::default()).collect();
+    for firing in &schedule.firings {
+        nodes[firing.node].compute.push(emitter.compute(firing));
+    }
+    for node in nodes.values_mut() {
+        node.compute.sort_by_key(|entry| (entry.slot, entry.core));
+    }
+    CalendarSet {
+        version: CalendarSet::VERSION,
+        app: problem.app.name().to_owned(),
+        machine: problem.machine.name().to_owned(),
+        metacycle: schedule.metacycle,
+        unroll: schedule.unroll,
+        nodes,
+        links: emitter.links(),
+    }
+}
+
+struct Emitter<'a> {
+    problem: &'a Problem<'a>,
+    placed: &'a Placed,
+    memory: &'a Memory,
+    schedule: &'a Schedule,
+    /// For every token of a metacycle, as produced, the dependency that moves it.
+    carriers: IdVec<ChannelId, Vec<DependencyId>>,
+}
+
+fn carriers(problem: &Problem<'_>) -> IdVec<ChannelId, Vec<DependencyId>> {
+    let tokens = |channel| tokens_per_metacycle(problem, channel) as usize;
+    let mut carriers: IdVec<ChannelId, Vec<DependencyId>> =
+        problem.app.channels().ids().map(|channel| vec![DependencyId(0); tokens(channel)]).collect();
+    for (id, d) in problem.graph.dependencies().iter() {
+        if let Some(channel) = d.channel {
+            let first = d.first_token as usize;
+            carriers[channel][first..first + d.tokens as usize].fill(id);
+        }
+    }
+    carriers
+}
+
+impl Emitter<'_> {
+    fn compute(&self, firing: &ScheduledFiring) -> ComputeEntry {
+        let app = self.problem.app;
+        let mut inputs = Vec::new();
+        for &id in app.inputs(firing.actor) {
+            let channel = &app.channels()[id];
+            for token in token_range(&channel.consume, firing.index) {
+                let (buffer, local) = self.memory.place(firing.node, id, Role::Consumer, token as u32);
+                append(&mut inputs, buffer.rotation(local, 0), buffer.words);
+            }
+        }
+        let mut outputs = Vec::new();
+        for &channel in app.outputs(firing.actor) {
+            for token in token_range(&app.channels()[channel].produce, firing.index) {
+                let (address, words) = self.written_by(firing, channel, token as u32);
+                append(&mut outputs, address, words);
+            }
+        }
+        ComputeEntry {
+            slot: firing.start % self.schedule.metacycle,
+            first: (firing.start / self.schedule.metacycle) as u32,
+            place: self.place_of(firing),
+            core: firing.core,
+            actor: firing.actor,
+            index: firing.index,
+            exec: firing.exec,
+            inputs,
+            outputs,
+        }
+    }
+
+    /// Where a firing puts a token that it produces: into the consumer's buffer on the same node, else into its own.
+    fn written_by(&self, firing: &ScheduledFiring, channel: ChannelId, token: u32) -> (Rotation, u32) {
+        let id = self.carriers[channel][token as usize];
+        let node = firing.node;
+        if self.placed.flow_of[id] == LOCAL {
+            return self.consumer_address(node, channel, token);
+        }
+        let (buffer, local) = self.memory.place(node, channel, Role::Producer, token);
+        (buffer.rotation(local, 0), buffer.words)
+    }
+
+    /// The consumer's address of a token numbered as produced, in activations of its producer.
+    fn consumer_address(&self, node: NodeId, channel: ChannelId, token: u32) -> (Rotation, u32) {
+        let number = u64::from(token) + self.problem.app.channels()[channel].initial.count;
+        let phase = number / tokens_per_metacycle(self.problem, channel);
+        let (buffer, local) = self.memory.place(node, channel, Role::Consumer, consumed_number(self.problem, channel, token));
+        (buffer.rotation(local, phase), buffer.words)
+    }
+
+    /// Place of a firing among the U iterations of a metacycle.
+    fn place_of(&self, firing: &ScheduledFiring) -> u32 {
+        let firings = self.problem.graph.firings_of(firing.actor).len() as u32;
+        firing.index / (firings / self.schedule.unroll)
+    }
+
+    fn links(&self) -> IdVec<LinkId, LinkCalendar> {
+        let links = self.problem.machine.links();
+        let mut calendars: IdVec<LinkId, LinkCalendar> = links.values().map(|_| LinkCalendar::default()).collect();
+        for t in &self.schedule.transports {
+            let place = self.place_of(&self.schedule.firings[t.producer as usize]);
+            for (n, hop) in t.hops.iter().enumerate() {
+                let link = &links[hop.link];
+                let role = if n == 0 { Role::Producer } else { Role::Relay };
+                let (buffer, local) = self.memory.place(link.source, t.channel, role, t.token);
+                let from = buffer.rotation(local, 0);
+                let to = if n + 1 < t.hops.len() {
+                    let (buffer, local) = self.memory.place(link.target, t.channel, Role::Relay, t.token);
+                    buffer.rotation(local, 0)
+                } else {
+                    self.consumer_address(link.target, t.channel, t.token).0
+                };
+                let calendar = &mut calendars[hop.link];
+                calendar.gather.push(self.frame(hop.send, place, from, t.word));
+                calendar.scatter.push(self.frame(hop.send + link.latency.0, place, to, t.word));
+            }
+        }
+        for calendar in calendars.values_mut() {
+            calendar.gather = runs(std::mem::take(&mut calendar.gather));
+            calendar.scatter = runs(std::mem::take(&mut calendar.scatter));
+        }
+        calendars
+    }
+
+    fn frame(&self, tick: i64, place: u32, address: Rotation, word: u32) -> FrameEntry {
+        let metacycle = self.schedule.metacycle;
+        let address = Rotation { base: address.base + word, ..address };
+        FrameEntry { slot: tick % metacycle, length: 1, first: (tick / metacycle) as u32, place, address }
+    }
+}
+
+/// Tokens that firing `index` moves, numbered over all firings from 0.
+fn token_range(rates: &[u32], index: u32) -> std::ops::Range<u64> {
+    let (cycle, phase) = (index as usize / rates.len(), index as usize % rates.len());
+    let sum = |rates: &[u32]| rates.iter().map(|&rate| u64::from(rate)).sum::<u64>();
+    let first = cycle as u64 * sum(rates) + sum(&rates[..phase]);
+    first..first + u64::from(rates[phase])
+}
+
+/// Appends `words` words at `address`, to the last operand where they continue it.
+fn append(operands: &mut Vec<Operand>, address: Rotation, words: u32) {
+    if let Some(last) = operands.last_mut()
+        && (Rotation { base: last.address.base + last.words, ..last.address }) == address
+    {
+        last.words += words;
+        return;
+    }
+    operands.push(Operand { address, words });
+}
+
+/// Sorts single frames by slot and joins neighbours in time and memory to runs.
+fn runs(mut frames: Vec<FrameEntry>) -> Vec<FrameEntry> {
+    frames.sort_unstable();
+    let mut joined: Vec<FrameEntry> = Vec::new();
+    for frame in frames {
+        if let Some(last) = joined.last_mut() {
+            let next = FrameEntry {
+                slot: last.slot + i64::from(last.length),
+                length: 1,
+                address: Rotation { base: last.address.base + last.length, ..last.address },
+                ..*last
+            };
+            if next == frame {
+                last.length += 1;
+                continue;
+            }
+        }
+        joined.push(frame);
+    }
+    joined
+}

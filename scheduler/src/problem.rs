@@ -1,0 +1,181 @@
+//! One scheduling problem: the firings of U iterations, grouped into the items that placement moves as a whole.
+
+use crate::analysis::{DependencyId, FiringGraph, FiringId};
+use crate::distance::Distances;
+use crate::routing::Flow;
+use petgraph::algo::kosaraju_scc;
+use petgraph::graph::DiGraph;
+use sim_core::{ActorId, App, Channel, ChannelId, Id, IdVec, Machine, NodeId};
+use std::collections::BTreeMap;
+
+/// The firings of U iterations on one machine.
+pub(crate) struct Problem<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) machine: &'a Machine,
+    pub(crate) distances: &'a Distances<'a>,
+    pub(crate) graph: FiringGraph,
+    /// Firings that share a node: all of an actor that must or should stay together, else a single one.
+    pub(crate) items: Vec<Item>,
+    /// Item of every firing.
+    pub(crate) item_of: Vec<u32>,
+    /// Traffic between different items, by (from, to), in words per metacycle.
+    pub(crate) traffic: Vec<Traffic>,
+    /// Positions in `traffic` of every item, as either end.
+    pub(crate) around: Vec<Vec<u32>>,
+    /// Longest firing.
+    pub(crate) duration_max: i64,
+}
+
+/// Firings that share a node.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    /// Core ticks per metacycle.
+    pub(crate) load: i64,
+    /// The node that it must be on.
+    pub(crate) pin: Option<NodeId>,
+    /// Component of the item graph; items on a common cycle share it.
+    pub(crate) component: u32,
+}
+
+/// Words that one item sends to another in a metacycle.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traffic {
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+    pub(crate) words: i64,
+    /// Both ends are on a common cycle: latency between them may cost throughput.
+    pub(crate) cyclic: bool,
+}
+
+impl<'a> Problem<'a> {
+    /// Groups the firings of `graph`. `pins` are indexed by actor.
+    pub(crate) fn new(
+        app: &'a App,
+        distances: &'a Distances<'a>,
+        graph: FiringGraph,
+        pins: &IdVec<ActorId, Option<NodeId>>,
+    ) -> Self {
+        let mut items = Vec::new();
+        let mut item_of = vec![0; graph.len()];
+        let mut duration_max = 0;
+        for actor in app.actors().ids() {
+            let together = stays_together(app, actor);
+            for (n, firing) in graph.firings_of(actor).enumerate() {
+                if n == 0 || !together {
+                    items.push(Item { load: 0, pin: pins[actor], component: 0 });
+                }
+                item_of[firing.index()] = items.len() as u32 - 1;
+                items.last_mut().expect("just pushed").load += graph.duration(firing);
+                duration_max = duration_max.max(graph.duration(firing));
+            }
+        }
+        let mut words: BTreeMap<(u32, u32), i64> = BTreeMap::new();
+        for dependency in graph.dependencies().values() {
+            let ends = (item_of[dependency.from.index()], item_of[dependency.to.index()]);
+            if let Some(channel) = dependency.channel
+                && ends.0 != ends.1
+            {
+                let tokens = i64::from(dependency.tokens);
+                *words.entry(ends).or_insert(0) += tokens * i64::from(app.channels()[channel].token_words());
+            }
+        }
+        for (component, members) in components(items.len(), words.keys().copied()).into_iter().enumerate() {
+            for item in members {
+                items[item].component = component as u32;
+            }
+        }
+        let traffic: Vec<Traffic> = words
+            .into_iter()
+            .map(|((from, to), words)| {
+                let cyclic = items[from as usize].component == items[to as usize].component;
+                Traffic { from, to, words, cyclic }
+            })
+            .collect();
+        let mut around = vec![Vec::new(); items.len()];
+        for (i, t) in traffic.iter().enumerate() {
+            around[t.from as usize].push(i as u32);
+            around[t.to as usize].push(i as u32);
+        }
+        let machine = distances.machine();
+        Self { app, machine, distances, graph, items, item_of, traffic, around, duration_max }
+    }
+
+    /// Expands a node per item to a node per firing.
+    pub(crate) fn nodes_of_firings(&self, nodes: &[NodeId]) -> Vec<NodeId> {
+        self.item_of.iter().map(|&item| nodes[item as usize]).collect()
+    }
+
+    /// Words of one token of `channel`.
+    pub(crate) fn token_words(&self, channel: ChannelId) -> i64 {
+        i64::from(self.app.channels()[channel].token_words())
+    }
+
+    /// Words that a dependency moves per metacycle; 0 for order alone.
+    pub(crate) fn words(&self, dependency: DependencyId) -> i64 {
+        let d = &self.graph.dependencies()[dependency];
+        d.channel.map_or(0, |channel| i64::from(d.tokens) * self.token_words(channel))
+    }
+
+    /// Flows between nodes for a placement, and the flow of every dependency ([`LOCAL`] where both ends share a node).
+    ///
+    /// All dependencies of a channel between two nodes make one flow, unless that is more than `heavy` words.
+    pub(crate) fn flows(&self, node_of: &[NodeId], heavy: i64) -> (Vec<Flow>, IdVec<DependencyId, u32>) {
+        let mut flows: Vec<Flow> = Vec::new();
+        let mut open: BTreeMap<(ChannelId, NodeId, NodeId), u32> = BTreeMap::new();
+        let mut flow_of = IdVec::filled(LOCAL, self.graph.dependencies().len());
+        for (dependency, d) in self.graph.dependencies().iter() {
+            let (from, to) = (node_of[d.from.index()], node_of[d.to.index()]);
+            let Some(channel) = d.channel.filter(|_| from != to) else { continue };
+            let words = self.words(dependency);
+            let key = (channel, from, to);
+            let flow = match open.get(&key) {
+                Some(&flow) if flows[flow as usize].words + words <= heavy => flow,
+                _ => {
+                    flows.push(Flow { from, to, words: 0, channel });
+                    flows.len() as u32 - 1
+                }
+            };
+            open.insert(key, flow);
+            flows[flow as usize].words += words;
+            flow_of[dependency] = flow;
+        }
+        (flows, flow_of)
+    }
+
+    /// Components of the firing graph under all dependencies, in topological order.
+    pub(crate) fn firing_components(&self) -> Vec<Vec<FiringId>> {
+        let edges = self.graph.dependencies().values().map(|d| (d.from.index() as u32, d.to.index() as u32));
+        let components = components(self.graph.len(), edges);
+        components.into_iter().map(|members| members.into_iter().map(FiringId::from_index).collect()).collect()
+    }
+}
+
+/// Flow of a dependency that needs no link.
+pub(crate) const LOCAL: u32 = u32::MAX;
+
+/// An actor with state has one home; one whose self-channel lets no two firings overlap would pay a hop per firing elsewhere.
+pub(crate) fn stays_together(app: &App, actor: ActorId) -> bool {
+    let serial = |channel: &Channel| {
+        let tokens = u64::from(channel.consume.iter().copied().max().unwrap_or(0));
+        channel.target == actor && channel.initial.count < 2 * tokens
+    };
+    app.actors()[actor].has_state() || app.outputs(actor).iter().any(|&c| serial(&app.channels()[c]))
+}
+
+/// Strongly connected components in topological order, members ascending.
+pub(crate) fn components(nodes: usize, edges: impl Iterator<Item = (u32, u32)>) -> Vec<Vec<usize>> {
+    let mut graph: DiGraph<(), ()> = DiGraph::with_capacity(nodes, 0);
+    for _ in 0..nodes {
+        graph.add_node(());
+    }
+    for (from, to) in edges {
+        graph.add_edge(from.into(), to.into(), ());
+    }
+    let mut found: Vec<Vec<usize>> =
+        kosaraju_scc(&graph).into_iter().map(|c| c.into_iter().map(petgraph::graph::NodeIndex::index).collect()).collect();
+    found.reverse();
+    for members in &mut found {
+        members.sort_unstable();
+    }
+    found
+}

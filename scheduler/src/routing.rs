@@ -1,0 +1,165 @@
+//! Global routing: a path for every dependency between nodes, before any slot is given away.
+//!
+//! Negotiated congestion (McMurchie & Ebeling, "PathFinder", FPGA 1995): paths are shortest ones under a price per link that
+//! rises where more frames want to pass than a metacycle has slots; flows over full links are torn up and routed again.
+//! A flow too heavy for one path may split between its dependencies, never within one.
+
+use crate::distance::{Distances, UNREACHABLE};
+use sim_core::{ChannelId, Id, IdVec, LinkId, NodeId};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Frames per metacycle that travel together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flow {
+    pub(crate) from: NodeId,
+    pub(crate) to: NodeId,
+    pub(crate) words: i64,
+    /// For messages only.
+    pub(crate) channel: ChannelId,
+}
+
+/// A path per flow, and what every link carries per metacycle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Routes {
+    pub(crate) paths: Vec<Box<[LinkId]>>,
+    pub(crate) load: IdVec<LinkId, i64>,
+}
+
+/// No path between two nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoPath {
+    pub(crate) flow: Flow,
+}
+
+impl Routes {
+    /// Frames per metacycle on the busiest link.
+    pub(crate) fn load_max(&self) -> i64 {
+        self.load.values().copied().max().unwrap_or(0)
+    }
+}
+
+/// Rounds of tearing up and routing again.
+const SWEEPS: usize = 12;
+/// Price of one tick of latency, in units that leave room for prices of congestion below it.
+const TICK: i64 = 256;
+
+/// Routes all flows such that, if possible, no link carries more than `slots` frames per metacycle. Deterministic.
+pub(crate) fn route(distances: &Distances<'_>, flows: &[Flow], slots: i64) -> Result<Routes, NoPath> {
+    let machine = distances.machine();
+    let mut search = Search::new(distances, slots);
+    let mut paths: Vec<Box<[LinkId]>> = vec![Box::default(); flows.len()];
+    // Heavy flows first: they have the least choice.
+    let mut order: Vec<usize> = (0..flows.len()).collect();
+    order.sort_by_key(|&f| (Reverse(flows[f].words), f));
+    for &f in &order {
+        paths[f] = search.path(&flows[f]).ok_or(NoPath { flow: flows[f] })?;
+        search.add(&paths[f], flows[f].words);
+    }
+    let mut best = Routes { paths: paths.clone(), load: search.load.clone() };
+    for _ in 0..SWEEPS {
+        if best.load_max() <= slots {
+            break;
+        }
+        for link in machine.links().ids() {
+            if search.load[link] > slots {
+                search.history[link] += TICK / 2;
+            }
+        }
+        for &f in &order {
+            if paths[f].iter().any(|&link| search.load[link] > slots) {
+                search.add(&paths[f], -flows[f].words);
+                paths[f] = search.path(&flows[f]).expect("a path was found before");
+                search.add(&paths[f], flows[f].words);
+            }
+        }
+        let load_max = search.load.values().copied().max().unwrap_or(0);
+        if load_max < best.load_max() {
+            best = Routes { paths: paths.clone(), load: search.load.clone() };
+        }
+    }
+    Ok(best)
+}
+
+struct Search<'a> {
+    distances: &'a Distances<'a>,
+    slots: i64,
+    load: IdVec<LinkId, i64>,
+    history: IdVec<LinkId, i64>,
+    /// Best price so far and the link that reached the node; valid where `epoch` is current.
+    reached: Vec<(u32, i64, LinkId)>,
+    epoch: u32,
+}
+
+impl<'a> Search<'a> {
+    fn new(distances: &'a Distances<'a>, slots: i64) -> Self {
+        let machine = distances.machine();
+        let links = machine.links().len();
+        Self {
+            distances,
+            slots: slots.max(1),
+            load: IdVec::filled(0, links),
+            history: IdVec::filled(0, links),
+            reached: vec![(0, 0, LinkId(0)); machine.nodes().len()],
+            epoch: 0,
+        }
+    }
+
+    fn add(&mut self, path: &[LinkId], words: i64) {
+        for &link in path {
+            self.load[link] += words;
+        }
+    }
+
+    /// What it costs to send `words` more frames over `link`: its latency, a little for use, much for more than all slots.
+    fn price(&self, link: LinkId, words: i64) -> i64 {
+        let ticks = self.distances.machine().links()[link].latency.hop().0;
+        let load = self.load[link] + words;
+        let use_share = (load.min(self.slots) * (TICK / 2)) / self.slots;
+        let excess = (load - self.slots).max(0);
+        let penalty = if excess == 0 { 0 } else { TICK * 4 + (excess.saturating_mul(TICK * 16)) / self.slots };
+        ticks.saturating_mul(TICK).saturating_add(use_share + penalty + self.history[link])
+    }
+
+    /// A*: the exact latency to the target is a lower bound of the price.
+    fn path(&mut self, flow: &Flow) -> Option<Box<[LinkId]>> {
+        let machine = self.distances.machine();
+        let ahead = self.distances.to(flow.to);
+        if ahead[flow.from.index()] >= UNREACHABLE {
+            return None;
+        }
+        self.epoch += 1;
+        let epoch = self.epoch;
+        self.reached[flow.from.index()] = (epoch, 0, LinkId(u32::MAX));
+        let mut heap = BinaryHeap::from([Reverse((ahead[flow.from.index()].saturating_mul(TICK), 0, flow.from))]);
+        while let Some(Reverse((_, price, node))) = heap.pop() {
+            if node == flow.to {
+                break;
+            }
+            if self.reached[node.index()].1 < price {
+                continue;
+            }
+            for &link in machine.outgoing(node) {
+                let next = machine.links()[link].target;
+                if ahead[next.index()] >= UNREACHABLE {
+                    continue;
+                }
+                let through = price.saturating_add(self.price(link, flow.words));
+                let (seen, known, _) = self.reached[next.index()];
+                if seen != epoch || through < known {
+                    self.reached[next.index()] = (epoch, through, link);
+                    heap.push(Reverse((through.saturating_add(ahead[next.index()].saturating_mul(TICK)), through, next)));
+                }
+            }
+        }
+        let mut path = Vec::new();
+        let mut node = flow.to;
+        while node != flow.from {
+            let link = self.reached[node.index()].2;
+            path.push(link);
+            node = machine.links()[link].source;
+        }
+        path.reverse();
+        Some(path.into())
+    }
+}

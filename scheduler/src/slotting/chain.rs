@@ -1,0 +1,65 @@
+//! Firings of one actor that run behind each other on one node: actors with state or with a self-channel.
+
+use super::{Slotter, ceil_div};
+use crate::analysis::FiringId;
+use sim_core::Id;
+
+/// Attempts to stay close to the arrivals before the arrivals are ignored and whole metacycles are waited instead.
+const ATTEMPTS: usize = 4;
+
+impl Slotter<'_> {
+    /// Places `members`, in index order, each not before its `earliest` tick, all within one metacycle.
+    pub(super) fn place_chain(&mut self, members: &[FiringId], earliest: &[i64]) -> bool {
+        let mut first = earliest[0];
+        for _ in 0..ATTEMPTS {
+            match self.lay(members, first, |k| earliest[k]) {
+                Laid::Done => return true,
+                Laid::TooLong { first_needed } => first = first_needed,
+                Laid::NoRoom => break,
+            }
+        }
+        // Around the ring once, from every gap in turn: there the chain always fits behind itself if there is room at all.
+        let mut from = 0;
+        while from < self.metacycle {
+            if matches!(self.lay(members, from, |_| i64::MIN), Laid::Done) {
+                let late = |(&m, &bound): (&FiringId, &i64)| ceil_div(bound - self.starts[m.index()], self.metacycle);
+                let stages = members.iter().zip(earliest).map(late).max().expect("a chain has members");
+                self.shift(members, stages);
+                return true;
+            }
+            match self.find(members[0], from + 1, self.metacycle) {
+                Some((next, _)) => from = next,
+                None => return false,
+            }
+        }
+        false
+    }
+
+    /// Puts the chain down in order, the first firing not before `first`; leaves nothing behind unless it is done.
+    fn lay(&mut self, members: &[FiringId], first: i64, earliest: impl Fn(usize) -> i64) -> Laid {
+        let mut at = first;
+        for (k, &firing) in members.iter().enumerate() {
+            let Some((start, core)) = self.find(firing, at.max(earliest(k)), i64::MAX - 1) else {
+                members[..k].iter().for_each(|&m| self.unput(m));
+                return Laid::NoRoom;
+            };
+            self.put(firing, start, core);
+            at = self.end(firing);
+        }
+        let late = at - self.metacycle;
+        if late <= self.starts[members[0].index()] {
+            return Laid::Done;
+        }
+        members.iter().for_each(|&m| self.unput(m));
+        Laid::TooLong { first_needed: late }
+    }
+}
+
+enum Laid {
+    Done,
+    /// The last firing would end after the first one's next turn: the first must not start before this tick.
+    TooLong {
+        first_needed: i64,
+    },
+    NoRoom,
+}

@@ -1,0 +1,341 @@
+//! Slotting: start ticks of all firings and send ticks of all frames, for a given placement, routing and metacycle.
+//!
+//! What repeats every metacycle may be moved by whole metacycles without touching any slot. So only firings on a common
+//! cycle constrain each other tightly: components of the firing graph with several actors are scheduled first, by iterative
+//! modulo scheduling (Rau, MICRO-27, 1994), with their own transports. Everything else follows in topological order: the
+//! frames that a firing waits for take the first free slots after their production, relays hold them as long as it takes,
+//! and then the firing takes the first slot that leaves room for all others ([`Cores`]). On acyclic graphs that never fails.
+
+mod chain;
+mod modulo;
+
+use crate::analysis::{DependencyId, FiringId};
+use crate::placement::{Placed, delays};
+use crate::problem::{LOCAL, Problem};
+use crate::ring::{Cores, Promise, Ring};
+use sim_core::{Id, IdVec, LinkId, NodeId};
+
+/// Ticks of everything in one metacycle; activation a is a metacycles later.
+#[derive(Clone, Debug)]
+pub(crate) struct Slotted {
+    pub(crate) metacycle: i64,
+    /// Start of every firing.
+    pub(crate) starts: Vec<i64>,
+    /// Core of every firing.
+    pub(crate) cores: Vec<u32>,
+    /// Send ticks; see [`Slotted::sends`].
+    sends: Vec<i64>,
+    /// Where the send ticks of every dependency begin in `sends`.
+    offsets: Vec<usize>,
+}
+
+impl Slotted {
+    /// Send ticks of a dependency: by token, then word, then hop.
+    pub(crate) fn sends(&self, dependency: DependencyId) -> &[i64] {
+        &self.sends[self.offsets[dependency.index()]..self.offsets[dependency.index() + 1]]
+    }
+}
+
+/// Finds slots for everything, or `None` if this metacycle is too short for the heuristic.
+pub(crate) fn slot(problem: &Problem<'_>, placed: &Placed, metacycle: i64) -> Option<Slotted> {
+    if problem.duration_max > metacycle || placed.bound().ceil().to_integer() > metacycle {
+        return None;
+    }
+    let mut slotter = Slotter::new(problem, placed, metacycle);
+    let components = problem.firing_components();
+    let mut component_of = vec![0_u32; problem.graph.len()];
+    for (c, members) in components.iter().enumerate() {
+        for firing in members {
+            component_of[firing.index()] = c as u32;
+        }
+    }
+    slotter.component_of = component_of;
+    slotter.divide_cores(&components);
+    for members in &components {
+        if !slotter.is_serial(members) {
+            slotter.place_cycle(members).then_some(())?;
+        }
+    }
+    for members in &components {
+        slotter.place_in_order(members).then_some(())?;
+    }
+    for members in components.iter().rev() {
+        slotter.delay(members);
+    }
+    Some(slotter.finish())
+}
+
+/// Start of a firing that has none yet.
+const UNPLACED: i64 = i64::MIN;
+
+struct Slotter<'a> {
+    problem: &'a Problem<'a>,
+    placed: &'a Placed,
+    metacycle: i64,
+    /// Groups of cores that share their firings, and the group and first core of every firing.
+    groups: Vec<Cores>,
+    group_of: Vec<(u32, u32)>,
+    links: IdVec<LinkId, Ring>,
+    starts: Vec<i64>,
+    core_of: Vec<u32>,
+    component_of: Vec<u32>,
+    /// Ticks from the end of the producer to the start of the consumer that every dependency is expected to need.
+    delays: IdVec<DependencyId, i64>,
+    sends: Vec<i64>,
+    offsets: Vec<usize>,
+    /// When the last word of a dependency is readable at its consumer, in the producer's activation 0.
+    arrivals: IdVec<DependencyId, i64>,
+    /// Whether a dependency's transport has its slots.
+    carried: IdVec<DependencyId, bool>,
+}
+
+impl<'a> Slotter<'a> {
+    fn new(problem: &'a Problem<'a>, placed: &'a Placed, metacycle: i64) -> Self {
+        let graph = &problem.graph;
+        let mut offsets = vec![0];
+        for (dependency, &flow) in placed.flow_of.iter() {
+            let hops = if flow == LOCAL { 0 } else { placed.routes.paths[flow as usize].len() };
+            offsets.push(offsets[dependency.index()] + hops * problem.words(dependency) as usize);
+        }
+        Self {
+            problem,
+            placed,
+            metacycle,
+            groups: Vec::new(),
+            group_of: vec![(0, 0); graph.len()],
+            links: IdVec::filled(Ring::new(metacycle), problem.machine.links().len()),
+            starts: vec![UNPLACED; graph.len()],
+            core_of: vec![0; graph.len()],
+            component_of: Vec::new(),
+            delays: delays(problem, &placed.flow_of, &placed.routes),
+            sends: vec![0; *offsets.last().expect("offsets start with 0")],
+            offsets,
+            arrivals: IdVec::filled(0, graph.dependencies().len()),
+            carried: IdVec::filled(false, graph.dependencies().len()),
+        }
+    }
+
+    fn node(&self, firing: FiringId) -> NodeId {
+        self.placed.node_of[firing.index()]
+    }
+
+    /// Where the send ticks of a dependency lie.
+    fn range(&self, dependency: DependencyId) -> std::ops::Range<usize> {
+        self.offsets[dependency.index()]..self.offsets[dependency.index() + 1]
+    }
+
+    fn end(&self, firing: FiringId) -> i64 {
+        self.starts[firing.index()] + self.problem.graph.duration(firing)
+    }
+
+    /// Whether `members` are firings of one actor on one node that fit behind each other into a metacycle.
+    fn is_serial(&self, members: &[FiringId]) -> bool {
+        let graph = &self.problem.graph;
+        let first = members[0];
+        let alike = |&m: &FiringId| graph.actor_of(m) == graph.actor_of(first) && self.node(m) == self.node(first);
+        members.iter().all(alike) && members.iter().map(|&m| graph.duration(m)).sum::<i64>() <= self.metacycle
+    }
+
+    /// Sends all words of a dependency as early as slots allow, from the end of its producer on; returns their arrival.
+    fn transport(&mut self, dependency: DependencyId) -> i64 {
+        let produced = self.end(self.problem.graph.dependencies()[dependency].from);
+        let flow = self.placed.flow_of[dependency];
+        let mut arrival = produced;
+        if flow != LOCAL {
+            let path = &self.placed.routes.paths[flow as usize];
+            let mut at = self.offsets[dependency.index()];
+            for _ in 0..self.problem.words(dependency) {
+                let mut ready = produced;
+                for &link in path {
+                    let ring = &mut self.links[link];
+                    let send = ring.first_free(ready, 1).expect("no link carries more frames than a metacycle has slots");
+                    ring.take(send, 1);
+                    self.sends[at] = send;
+                    at += 1;
+                    ready = send + self.problem.machine.links()[link].latency.hop().0;
+                }
+                arrival = arrival.max(ready);
+            }
+        }
+        self.arrivals[dependency] = arrival;
+        self.carried[dependency] = true;
+        arrival
+    }
+
+    /// Gives the slots of a dependency's transport back, if it has any.
+    fn retract(&mut self, dependency: DependencyId) {
+        let flow = self.placed.flow_of[dependency];
+        if !std::mem::take(&mut self.carried[dependency]) || flow == LOCAL {
+            return;
+        }
+        let path = &self.placed.routes.paths[flow as usize];
+        let sends = &self.sends[self.range(dependency)];
+        for (send, &link) in sends.iter().zip(path.iter().cycle()) {
+            self.links[link].release(*send, 1);
+        }
+    }
+
+    /// The earliest (start, core) in [from, last] for a firing that has none.
+    fn find(&mut self, firing: FiringId, from: i64, last: i64) -> Option<(i64, u32)> {
+        let (group, first) = self.group_of[firing.index()];
+        let found = self.groups[group as usize].find(from, last, self.problem.graph.duration(firing));
+        found.map(|(start, core)| (start, first + core))
+    }
+
+    fn put(&mut self, firing: FiringId, start: i64, core: u32) {
+        let (group, first) = self.group_of[firing.index()];
+        self.groups[group as usize].place(core - first, start, self.problem.graph.duration(firing));
+        self.starts[firing.index()] = start;
+        self.core_of[firing.index()] = core;
+    }
+
+    fn unput(&mut self, firing: FiringId) {
+        let ((group, first), start) = (self.group_of[firing.index()], self.starts[firing.index()]);
+        let core = self.core_of[firing.index()] - first;
+        self.groups[group as usize].remove(core, start, self.problem.graph.duration(firing));
+        self.starts[firing.index()] = UNPLACED;
+    }
+
+    /// Shares the cores of every node out. Where no firing is on a cycle with other actors, each core gets firings of its
+    /// own if they can be divided so (best-fit decreasing, chains whole): then every one of them will find room. Else the
+    /// node's firings share its cores.
+    fn divide_cores(&mut self, components: &[Vec<FiringId>]) {
+        let nodes = self.problem.machine.nodes();
+        let mut shared = IdVec::filled(false, nodes.len());
+        let mut units: IdVec<NodeId, Vec<(i64, &[FiringId])>> = IdVec::filled(Vec::new(), nodes.len());
+        for members in components {
+            let serial = self.is_serial(members);
+            let node = self.node(members[0]);
+            if serial {
+                let load = members.iter().map(|&m| self.problem.graph.duration(m)).sum();
+                units[node].push((load, members));
+            } else {
+                members.iter().for_each(|&m| shared[self.node(m)] = true);
+            }
+        }
+        let mut group_at: IdVec<NodeId, u32> = IdVec::filled(0, nodes.len());
+        for (node, units) in units.iter_mut() {
+            group_at[node] = self.groups.len() as u32;
+            let cores = nodes[node].cores;
+            units.sort_by_key(|&(load, members)| (std::cmp::Reverse(load), members[0]));
+            let divided = if shared[node] { None } else { divide(units, cores, self.metacycle) };
+            let Some(core_of_unit) = divided else {
+                self.groups.push(Cores::new(cores, self.metacycle, Promise::Packed));
+                continue;
+            };
+            self.groups.extend((0..cores).map(|_| Cores::new(1, self.metacycle, Promise::Contiguous)));
+            for (&(_, members), &core) in units.iter().zip(&core_of_unit) {
+                members.iter().for_each(|&m| self.group_of[m.index()] = (core, core));
+            }
+        }
+        for firing in self.problem.graph.firings() {
+            let group = &mut self.group_of[firing.index()];
+            group.0 += group_at[self.placed.node_of[firing.index()]];
+            self.groups[group.0 as usize].expect(self.problem.graph.duration(firing));
+        }
+    }
+
+    /// Brings the words that a component waits for, then places it, or moves it by metacycles if it has its slots already.
+    fn place_in_order(&mut self, members: &[FiringId]) -> bool {
+        let problem = self.problem;
+        let component = self.component_of[members[0].index()];
+        let mut earliest = Vec::with_capacity(members.len());
+        for &firing in members {
+            let mut bound = 0;
+            for dependency in problem.graph.input_ids(firing) {
+                let d = &problem.graph.dependencies()[dependency];
+                if self.component_of[d.from.index()] != component {
+                    let arrival = self.transport(dependency);
+                    bound = bound.max(arrival - d.distance * self.metacycle);
+                }
+            }
+            earliest.push(bound);
+        }
+        if self.starts[members[0].index()] != UNPLACED {
+            let late = |(&m, &bound): (&FiringId, &i64)| ceil_div(bound - self.starts[m.index()], self.metacycle);
+            let stages = members.iter().zip(&earliest).map(late).max().expect("a component has members");
+            self.shift(members, stages);
+            return true;
+        }
+        if let [firing] = *members {
+            let found = self.find(firing, earliest[0], i64::MAX - 1);
+            if let Some((start, core)) = found {
+                self.put(firing, start, core);
+            }
+            return found.is_some();
+        }
+        self.place_chain(members, &earliest)
+    }
+
+    /// Moves a component, its inner transports and those that leave it, by whole metacycles: no slot changes.
+    fn shift(&mut self, members: &[FiringId], stages: i64) {
+        if stages == 0 {
+            return;
+        }
+        let ticks = stages * self.metacycle;
+        for &firing in members {
+            self.starts[firing.index()] += ticks;
+            for &dependency in self.problem.graph.outputs(firing) {
+                self.arrivals[dependency] += ticks;
+                let range = self.range(dependency);
+                self.sends[range].iter_mut().for_each(|send| *send += ticks);
+            }
+        }
+    }
+
+    /// Starts a component as many metacycles later as its consumers allow, if that shortens more waiting than it lengthens.
+    fn delay(&mut self, members: &[FiringId]) {
+        let graph = &self.problem.graph;
+        let component = self.component_of[members[0].index()];
+        let (mut slack, mut out_words, mut in_words) = (i64::MAX, 0, 0);
+        for &firing in members {
+            for &dependency in graph.outputs(firing) {
+                let d = &graph.dependencies()[dependency];
+                if self.component_of[d.to.index()] != component {
+                    let needed = self.starts[d.to.index()] + d.distance * self.metacycle;
+                    slack = slack.min(needed - self.arrivals[dependency]);
+                    out_words += self.problem.words(dependency);
+                }
+            }
+            for dependency in graph.input_ids(firing) {
+                if self.component_of[graph.dependencies()[dependency].from.index()] != component {
+                    in_words += self.problem.words(dependency);
+                }
+            }
+        }
+        if slack != i64::MAX && out_words >= in_words {
+            self.shift(members, slack.div_euclid(self.metacycle));
+        }
+    }
+
+    /// Counts ticks from the first start.
+    fn finish(mut self) -> Slotted {
+        let origin = self.starts.iter().copied().min().unwrap_or(0);
+        self.starts.iter_mut().for_each(|start| *start -= origin);
+        self.sends.iter_mut().for_each(|send| *send -= origin);
+        Slotted {
+            metacycle: self.metacycle,
+            starts: self.starts,
+            cores: self.core_of,
+            sends: self.sends,
+            offsets: self.offsets,
+        }
+    }
+}
+
+/// A core for every unit such that none gets more than `length` ticks, units by falling load; `None` if best fit finds none.
+fn divide(units: &[(i64, &[FiringId])], cores: u32, length: i64) -> Option<Vec<u32>> {
+    let mut left = vec![length; cores as usize];
+    let place = |&(load, _): &(i64, &[FiringId])| {
+        let fitting = (0..left.len()).filter(|&core| left[core] >= load);
+        let core = fitting.min_by_key(|&core| (left[core], core))?;
+        left[core] -= load;
+        Some(core as u32)
+    };
+    units.iter().map(place).collect()
+}
+
+/// ⌈a / b⌉ for b > 0.
+fn ceil_div(a: i64, b: i64) -> i64 {
+    -(-a).div_euclid(b)
+}
