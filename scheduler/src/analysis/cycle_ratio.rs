@@ -36,9 +36,20 @@ pub struct CriticalCycle {
 ///
 /// Exponential in theory, a handful of linear passes in practice. Deterministic: ties are broken by position.
 ///
+/// ```
+/// use scheduler::analysis::{RatioEdge, max_cycle_ratio};
+///
+/// // Two actors of 3 and 4 ticks that hand two tokens around need 7 ticks for two iterations.
+/// let edges = [
+///     RatioEdge { from: 0, to: 1, weight: 3, distance: 0 },
+///     RatioEdge { from: 1, to: 0, weight: 4, distance: 2 },
+/// ];
+/// assert_eq!(max_cycle_ratio(2, &edges).unwrap().ratio.to_string(), "7/2");
+/// ```
+///
 /// # Panics
 /// If an edge ends outside the graph or has a negative distance; if a cycle has distance 0 (a deadlock: liveness comes
-/// first); or if 8 · nodes² · largest weight · largest distance reaches 2¹²⁷ (the limits of applications and of firing graphs
+/// first); or if 4 · nodes² · largest weight · largest distance reaches 2¹²⁶ (the limits of applications and of firing graphs
 /// stay below).
 #[must_use]
 pub fn max_cycle_ratio(nodes: usize, edges: &[RatioEdge]) -> Option<CriticalCycle> {
@@ -154,6 +165,10 @@ fn sinks_first(nodes: usize, edges: &[RatioEdge]) -> Vec<u32> {
 
 const NONE: u32 = u32::MAX;
 
+/// While the ratio stays, exact potentials speed up a pass of improvements less than they cost. Measured on a torus of
+/// 90 000 nodes with random weights (188 passes, 0.7 s): evaluating every time takes 2.4 times, never 1.5 times as long.
+const PASSES_PER_EVALUATION: u64 = 8;
+
 /// A policy, which is one leaving edge for every node, and the potentials that it gives.
 struct Search<'a> {
     graph: &'a CyclicPart,
@@ -187,21 +202,28 @@ impl<'a> Search<'a> {
 
     /// The largest ratio in one component and a node of a cycle that has it, which the policy then follows.
     ///
-    /// Terminates: after `evaluate` the policy has a single cycle, of cost 0. If `improve` closes another one, at least one
-    /// edge of that was a strict improvement, so its cost is positive and the ratio strictly rises; if not, the old cycle
-    /// is still the only one and some potentials strictly rise. So no policy comes twice.
+    /// Terminates: after `evaluate` the policy has a single cycle, of cost 0. If improvements close another one, at least
+    /// one edge of that was a strict improvement, so its cost is positive and the ratio strictly rises; if not, the old
+    /// cycle is still the only one and some potentials strictly rise, none above the cost of its policy's path. So no
+    /// policy comes twice.
     fn howard(&mut self, component: Range<u32>) -> (Ratio<i128>, u32) {
         for node in component.clone() {
             let edges = self.graph.leaving[node as usize]..self.graph.leaving[node as usize + 1];
             let heaviest = edges.max_by_key(|&edge| (self.graph.weight[edge as usize], std::cmp::Reverse(edge)));
             self.policy[node as usize] = heaviest.expect("nodes of a component have an edge in it");
         }
+        let mut evaluated: Option<Ratio<i128>> = None;
+        let mut pass = 0_u64;
         loop {
             let (ratio, root) = self.best_policy_cycle(component.clone());
-            self.evaluate(component.clone(), ratio, root);
+            if evaluated != Some(ratio) || pass.is_multiple_of(PASSES_PER_EVALUATION) {
+                self.evaluate(component.clone(), ratio, root);
+                evaluated = Some(ratio);
+            }
             if !self.improve(component.clone(), ratio) {
                 return (ratio, root);
             }
+            pass += 1;
         }
     }
 
@@ -215,6 +237,7 @@ impl<'a> Search<'a> {
         std::iter::successors(Some(edge(root)), following)
     }
 
+    /// The cycle of the policy with the largest ratio, and its lowest node.
     fn best_policy_cycle(&mut self, component: Range<u32>) -> (Ratio<i128>, u32) {
         self.walk[component.start as usize..component.end as usize].fill(NONE);
         let mut best: Option<(Ratio<i128>, u32)> = None;
@@ -230,7 +253,8 @@ impl<'a> Search<'a> {
             let sum = |of: &[i64]| self.cycle(node).map(|edge| i128::from(of[edge])).sum();
             let ratio = Ratio::new(sum(&self.graph.weight), sum(&self.graph.distance));
             if best.is_none_or(|(best, _)| ratio > best) {
-                best = Some((ratio, node));
+                let root = self.cycle(node).map(|edge| self.graph.source[edge]).min();
+                best = Some((ratio, root.expect("a cycle has an edge")));
             }
         }
         best.expect("a policy has a cycle")

@@ -6,7 +6,7 @@
 
 use super::components::{Rows, strong_components};
 use super::repetition::Repetition;
-use sim_core::{ActorId, App, ChannelId, Id, IdVec};
+use sim_core::{ActorId, App, Channel, ChannelId, Id, IdVec};
 use std::collections::VecDeque;
 
 /// Some actors starve in the first iteration.
@@ -65,8 +65,8 @@ impl Rates {
     fn new(app: &App, repetition: &Repetition) -> Self {
         let channels = app.channels();
         Self {
-            produced: channels.values().map(|c| c.produced_per_cycle()).collect(),
-            consumed: channels.values().map(|c| c.consumed_per_cycle()).collect(),
+            produced: channels.values().map(Channel::produced_per_cycle).collect(),
+            consumed: channels.values().map(Channel::consumed_per_cycle).collect(),
             per_iteration: channels.values().map(|c| repetition.tokens(c)).collect(),
         }
     }
@@ -94,18 +94,23 @@ impl Game {
         }
     }
 
-    /// Fires whatever can fire. Afterwards only starved actors have firings left.
-    fn play(&mut self, app: &App, rates: &Rates) {
+    /// Fires whatever can fire. Afterwards only starved actors have firings left. Returns how much work it was.
+    fn play(&mut self, app: &App, rates: &Rates) -> u64 {
+        let mut steps = 0;
         while let Some(actor) = self.queue.pop_front() {
             self.queued[actor] = false;
             let before = self.left[actor];
-            while self.fire_cycles(app, rates, actor) || self.fire_once(app, actor) {}
+            steps += 1;
+            while self.fire_cycles(app, rates, actor) || self.fire_once(app, actor) {
+                steps += 1;
+            }
             if self.left[actor] < before {
                 for &channel in app.outputs(actor) {
                     self.enqueue(app.channels()[channel].target);
                 }
             }
         }
+        steps
     }
 
     fn enqueue(&mut self, actor: ActorId) {
@@ -219,12 +224,11 @@ fn trim(
     rates: &Rates,
     extra: &IdVec<ChannelId, u64>,
 ) -> Option<IdVec<ChannelId, u64>> {
-    // Every trial plays an iteration; this many firings (seconds) are worth a better message.
-    let mut budget = 1_u64 << 24;
+    // Every trial plays an iteration; this many steps (about a second) are worth a better message.
+    let mut budget = 1_u64 << 22;
     let mut suffices = |extra: &IdVec<ChannelId, u64>| {
-        budget = budget.checked_sub(repetition.total_firings())?;
         let mut game = Game::new(app, repetition, extra);
-        game.play(app, rates);
+        budget = budget.checked_sub(game.play(app, rates))?;
         Some(game.left.values().all(|&left| left == 0))
     };
     let most = |channel| rates.per_iteration[channel] - app.channels()[channel].initial.count;
@@ -243,7 +247,7 @@ fn trim(
         }
     }
     for channel in channels {
-        let (mut low, mut high) = (0, trimmed[channel]); // `high` suffices, less than `low` does not
+        let (mut low, mut high) = (1, trimmed[channel]); // `high` suffices, less than `low` does not
         while low < high {
             trimmed[channel] = low + (high - low) / 2;
             if suffices(&trimmed)? {

@@ -14,7 +14,7 @@ mod repetition;
 pub use cycle_ratio::{CriticalCycle, RatioEdge, max_cycle_ratio};
 pub use dependencies::{Dependency, DependencyId, FIRINGS_MAX, FiringGraph, FiringId, TooManyFirings};
 pub use liveness::{Deadlock, liveness};
-pub use repetition::{Inconsistent, Repetition, repetition};
+pub use repetition::{Clash, Inconsistent, Repetition, repetition};
 
 use num_rational::Ratio;
 use sim_core::{ActorId, App, ChannelId};

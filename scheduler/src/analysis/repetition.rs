@@ -7,6 +7,7 @@
 
 use num_rational::Ratio;
 use sim_core::{ActorId, App, Channel, ChannelId, IdVec};
+use std::fmt;
 
 /// Smallest positive solution of the balance equations. Every weakly connected component is minimal on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,22 +46,9 @@ impl Repetition {
 /// Why there is no repetition vector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Inconsistent {
-    /// Rates that contradict each other around a cycle of channels, directions ignored.
-    #[error("inconsistent: {}", clash_text(channels, [from, to], wanted, implied))]
-    Clash {
-        /// The cycle: the channel that closes it, then those that lead from its consumer back to its producer.
-        cycle: Vec<ChannelId>,
-        /// Their names.
-        channels: Vec<String>,
-        /// Producer of the closing channel.
-        from: String,
-        /// Consumer of the closing channel.
-        to: String,
-        /// q(`to`) ÷ q(`from`) by the rates of the closing channel. The product of the rates around the cycle is `wanted` ÷ `implied`.
-        wanted: Ratio<u128>,
-        /// q(`to`) ÷ q(`from`) by the rates of the other channels.
-        implied: Ratio<u128>,
-    },
+    /// Rates that contradict each other.
+    #[error("inconsistent: {0}")]
+    Clash(Box<Clash>),
     /// The rates agree so far, but the counts leave the range of 64-bit numbers.
     #[error("in one iteration actor `{name}` would fire, or move tokens, more often than 64 bits can count")]
     Overflow {
@@ -69,6 +57,42 @@ pub enum Inconsistent {
         /// Its name.
         name: String,
     },
+}
+
+/// A cycle of channels, directions ignored, around which the rates do not multiply to 1 but to `wanted` ÷ `implied`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clash {
+    /// The channel that closes the cycle, then those that lead from its consumer back to its producer.
+    pub cycle: Vec<ChannelId>,
+    /// Their names.
+    pub names: Vec<String>,
+    /// Producer of the closing channel.
+    pub from: String,
+    /// Consumer of the closing channel.
+    pub to: String,
+    /// q(`to`) ÷ q(`from`) by the rates of the closing channel.
+    pub wanted: Ratio<u128>,
+    /// q(`to`) ÷ q(`from`) by the rates of the other channels.
+    pub implied: Ratio<u128>,
+}
+
+impl fmt::Display for Clash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { names, from, to, wanted, implied, .. } = self;
+        let (closing, others) = names.split_first().expect("a cycle has a channel");
+        if others.is_empty() {
+            let (gained, lost) = (wanted.numer(), wanted.denom());
+            return write!(
+                f,
+                "self-channel `{closing}` of `{from}` gains {gained} tokens for every {lost} that it loses"
+            );
+        }
+        let others = super::list(others.iter().map(|name| format!("`{name}`")));
+        write!(
+            f,
+            "the rates of channel `{closing}` ask for q({to}) / q({from}) = {wanted}, those of {others} for {implied}"
+        )
+    }
 }
 
 /// Solves the balance equations of `app`. O(actors + channels).
@@ -195,14 +219,14 @@ fn clash(app: &App, forest: &Forest, closing: ChannelId) -> Inconsistent {
         u128::from(*to.numer()) * u128::from(*from.denom()),
         u128::from(*to.denom()) * u128::from(*from.numer()),
     );
-    Inconsistent::Clash {
-        channels: cycle.iter().map(|&id| app.channels()[id].name.clone()).collect(),
+    Inconsistent::Clash(Box::new(Clash {
+        names: cycle.iter().map(|&id| app.channels()[id].name.clone()).collect(),
         cycle,
         from: app.actors()[channel.source].name.clone(),
         to: app.actors()[channel.target].name.clone(),
         wanted: step(Ratio::from_integer(1), channel),
         implied,
-    }
+    }))
 }
 
 /// The tree channels from `actor` to its root.
@@ -214,16 +238,4 @@ fn way_to_root(app: &App, forest: &Forest, mut actor: ActorId) -> Vec<ChannelId>
         actor = if channel.source == actor { channel.target } else { channel.source };
     }
     way
-}
-
-fn clash_text(channels: &[String], [from, to]: [&str; 2], wanted: &Ratio<u128>, implied: &Ratio<u128>) -> String {
-    let (closing, others) = channels.split_first().expect("a cycle has a channel");
-    if others.is_empty() {
-        let (produced, consumed) = (wanted.numer(), wanted.denom());
-        return format!(
-            "self-channel `{closing}` of `{from}` gains {produced} tokens for every {consumed} that it loses"
-        );
-    }
-    let others = super::list(others.iter().map(|name| format!("`{name}`")));
-    format!("the rates of channel `{closing}` ask for q({to}) / q({from}) = {wanted}, those of {others} for {implied}")
 }
