@@ -9,6 +9,7 @@ pub mod digest;
 pub mod ids;
 pub mod machine;
 pub mod mix;
+pub mod random;
 pub mod run;
 pub mod time;
 
@@ -17,6 +18,6 @@ pub use app::{
 };
 pub use csr::Csr;
 pub use ids::{ActorId, ChannelId, Id, IdVec, LinkId, NodeId};
-pub use machine::{Link, Machine, MachineError, Node};
+pub use machine::{Link, Machine, MachineError, Node, Preset};
 pub use run::{ChannelOutcome, Outcome, RunOptions};
 pub use time::{LogicalLatency, Tick, Ticks};
