@@ -95,10 +95,12 @@ proptest! {
     }
 }
 
-/// Nodes, links and the number of nodes of each out-degree.
+/// Spelling, nodes, links, and how many nodes have each out-degree.
+type Counts = (&'static str, usize, usize, &'static [(usize, usize)]);
+
 #[test]
 fn presets_have_their_nodes_links_and_degrees() {
-    let cases: &[(&str, usize, usize, &[(usize, usize)])] = &[
+    let cases: &[Counts] = &[
         ("single", 1, 0, &[(0, 1)]),
         ("ring:1", 1, 0, &[(0, 1)]),
         ("ring:2", 2, 2, &[(1, 2)]),

@@ -7,6 +7,7 @@ mod cycle_mean;
 mod file;
 mod normal;
 mod preset;
+mod wiring;
 
 pub use file::{LinkSpec, MachineSpec, NodeSpec, SpecError};
 pub use preset::{Preset, PresetError};
@@ -253,8 +254,8 @@ impl Machine {
     /// Gives every link a latency of `ticks`, and forgets the nodes' offsets, which belonged to the old latencies.
     ///
     /// # Panics
-    /// If a machine *without any cycle* has two paths between the same nodes that differ by more than
-    /// [`limits::LATENCY`] ticks then. No preset with more than one node is without a cycle.
+    /// If normal form then makes a latency longer than [`limits::LATENCY`], which can only happen in a machine without
+    /// any cycle: not in a preset, where every link is answered.
     #[must_use]
     pub fn latency(mut self, ticks: u32) -> Self {
         for node in self.nodes.values_mut() {
