@@ -10,6 +10,7 @@ pub mod ids;
 pub mod machine;
 pub mod mix;
 pub mod reference;
+pub mod random;
 pub mod run;
 pub mod time;
 
@@ -18,6 +19,6 @@ pub use app::{
 };
 pub use csr::Csr;
 pub use ids::{ActorId, ChannelId, Id, IdVec, LinkId, NodeId};
-pub use machine::{Link, Machine, MachineError, Node};
+pub use machine::{Link, Machine, MachineError, Node, Preset};
 pub use run::{ChannelOutcome, Outcome, RunOptions};
 pub use time::{LogicalLatency, Tick, Ticks};
