@@ -4,5 +4,7 @@
 
 pub mod format;
 pub mod literal;
+pub mod lower;
 
 pub use format::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Rotation};
+pub use lower::{LowerError, lower};

@@ -6,11 +6,13 @@
 pub mod app;
 pub mod csr;
 pub mod digest;
+pub mod engine;
 pub mod ids;
 pub mod machine;
 pub mod mix;
 pub mod reference;
 pub mod random;
+pub mod program;
 pub mod run;
 pub mod time;
 

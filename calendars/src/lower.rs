@@ -1,0 +1,275 @@
+//! Lowering: from calendars to the flat program that engines execute.
+//!
+//! Every sent frame is matched with the store that receives it, every firing's operands with what its actor reads and
+//! writes, and initial tokens are put where their consumers look. The meaning of verified calendars is kept; of broken
+//! ones only as much is checked as a program needs to be well-formed, and the first fault found is reported.
+
+mod firings;
+mod frames;
+
+use crate::format::{CalendarSet, Rotation};
+use sim_core::ids::{ActorId, LinkId, NodeId};
+use sim_core::program::{Program, ProgramBuilder, RotatingAddress, limits};
+use sim_core::{App, Machine};
+use std::fmt;
+
+/// A calendar entry, for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryPlace {
+    /// In a gather calendar.
+    Gather {
+        /// The link.
+        link: LinkId,
+        /// Slot of the entry, or of one frame of it.
+        slot: i64,
+    },
+    /// In a scatter calendar.
+    Scatter {
+        /// The link.
+        link: LinkId,
+        /// Slot of the entry, or of one frame of it.
+        slot: i64,
+    },
+    /// In a compute calendar.
+    Compute {
+        /// The node.
+        node: NodeId,
+        /// Slot of the firing's first tick.
+        slot: i64,
+        /// The core.
+        core: u32,
+    },
+}
+
+impl fmt::Display for EntryPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gather { link, slot } => write!(f, "gather of {link} at slot {slot}"),
+            Self::Scatter { link, slot } => write!(f, "scatter of {link} at slot {slot}"),
+            Self::Compute { node, slot, core } => write!(f, "firing on {node}, core {core}, at slot {slot}"),
+        }
+    }
+}
+
+/// Why calendars do not make a program.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LowerError {
+    /// A metacycle without ticks, or beyond what tick arithmetic is made for.
+    #[error("a metacycle has {metacycle} ticks, allowed are 1 to {}", limits::TICKS)]
+    Metacycle {
+        /// Ticks found.
+        metacycle: i64,
+    },
+    /// No iteration per metacycle.
+    #[error("a metacycle holds no iteration")]
+    NoIteration,
+    /// Calendars of another machine.
+    #[error(
+        "the calendars are for {nodes} nodes and {links} links, the machine has {machine_nodes} and {machine_links}"
+    )]
+    OtherMachine {
+        /// Nodes with a calendar.
+        nodes: usize,
+        /// Links with a calendar.
+        links: usize,
+        /// Nodes of the machine.
+        machine_nodes: usize,
+        /// Links of the machine.
+        machine_links: usize,
+    },
+    /// A latency that is negative, or beyond what tick arithmetic is made for.
+    #[error("{link} has a latency of {latency} ticks, allowed are 0 to {}", limits::TICKS)]
+    Latency {
+        /// The link.
+        link: LinkId,
+        /// Ticks found.
+        latency: i64,
+    },
+    /// More entries than a program holds.
+    #[error("a metacycle has more than {} frames and firings", limits::EVENTS)]
+    TooManyEvents,
+    /// More words than a program can address.
+    #[error("all memories and the outputs of a metacycle have {words} words, allowed are {}", limits::MEMORY_WORDS)]
+    Memory {
+        /// Words found.
+        words: u64,
+    },
+    /// An entry outside the metacycle.
+    #[error("{entry} takes {length} slots of a metacycle of {metacycle}")]
+    Slot {
+        /// The entry.
+        entry: EntryPlace,
+        /// Frames, or ticks of a firing.
+        length: i64,
+        /// Ticks of a metacycle.
+        metacycle: i64,
+    },
+    /// A place beyond the iterations of a metacycle.
+    #[error("{entry} has place {place}, there are {unroll} iterations in a metacycle")]
+    Place {
+        /// The entry.
+        entry: EntryPlace,
+        /// Place found.
+        place: u32,
+        /// Iterations per metacycle.
+        unroll: u32,
+    },
+    /// A rotation without copies.
+    #[error("{entry} rotates over 0 copies")]
+    NoCopies {
+        /// The entry.
+        entry: EntryPlace,
+    },
+    /// An operand without words.
+    #[error("{entry} has an operand of 0 words")]
+    NoWords {
+        /// The entry.
+        entry: EntryPlace,
+    },
+    /// An address beyond 2³¹ words.
+    #[error("{entry} reaches address {address}, addresses are below {}", limits::MEMORY_WORDS)]
+    Address {
+        /// The entry.
+        entry: EntryPlace,
+        /// The largest address.
+        address: u64,
+    },
+    /// Two frames in one slot of a link.
+    #[error("{entry} is one of two")]
+    SlotTaken {
+        /// The frame.
+        entry: EntryPlace,
+    },
+    /// A frame that is sent but not stored, or the reverse.
+    #[error("{entry} of place {place}, first acting in metacycle {first}, has no counterpart at the other end")]
+    Unmatched {
+        /// The frame.
+        entry: EntryPlace,
+        /// First metacycle in which it acts.
+        first: u32,
+        /// Its place.
+        place: u32,
+    },
+    /// An actor that does not exist.
+    #[error("{entry} names {actor}, there are {actors} actors")]
+    NoSuchActor {
+        /// The entry.
+        entry: EntryPlace,
+        /// The actor.
+        actor: ActorId,
+        /// How many actors there are.
+        actors: usize,
+    },
+    /// A number of firings that is no whole number of iterations.
+    #[error(
+        "{actor} has {found} firings in a metacycle, which is not a positive multiple of {multiple} (iterations × phases)"
+    )]
+    FiringCount {
+        /// The actor.
+        actor: ActorId,
+        /// Firings found.
+        found: u64,
+        /// Iterations per metacycle times phases.
+        multiple: u64,
+    },
+    /// A firing with a number that is too large, was there before, or belongs to another iteration.
+    #[error("{entry} is firing {index} of {firings} of {actor} with place {place}: {problem}")]
+    FiringIndex {
+        /// The entry.
+        entry: EntryPlace,
+        /// The actor.
+        actor: ActorId,
+        /// Number found.
+        index: u32,
+        /// Firings of the actor in a metacycle.
+        firings: u64,
+        /// Place found.
+        place: u32,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Operands that are not what the actor reads or writes.
+    #[error("{entry} has {found} {side} words, {actor} needs {needed} in this phase")]
+    OperandWords {
+        /// The entry.
+        entry: EntryPlace,
+        /// The actor.
+        actor: ActorId,
+        /// "input" or "output".
+        side: &'static str,
+        /// Words found.
+        found: u64,
+        /// Words needed.
+        needed: u64,
+    },
+    /// An actor with state on two nodes.
+    #[error("{actor} has state but fires on {one} and on {other}")]
+    TwoHomes {
+        /// The actor.
+        actor: ActorId,
+        /// A node on which it fires.
+        one: NodeId,
+        /// Another one.
+        other: NodeId,
+    },
+}
+
+/// Lowers the calendars of `app` on `machine`. O(n log n) in frames, firings, operands and words of initial tokens.
+///
+/// # Errors
+/// [`LowerError`], the first that is found.
+pub fn lower(app: &App, machine: &Machine, calendars: &CalendarSet) -> Result<Program, LowerError> {
+    let CalendarSet { metacycle, unroll, .. } = *calendars;
+    if !(1..=limits::TICKS).contains(&metacycle) {
+        return Err(LowerError::Metacycle { metacycle });
+    }
+    if unroll == 0 {
+        return Err(LowerError::NoIteration);
+    }
+    check_counts(machine, calendars)?;
+    let mut builder = ProgramBuilder::new(app, machine, calendars.identity(machine), metacycle, unroll);
+    frames::lower(machine, calendars, &mut builder)?;
+    firings::lower(app, calendars, &mut builder)?;
+    if builder.words() > limits::MEMORY_WORDS {
+        return Err(LowerError::Memory { words: builder.words() });
+    }
+    Ok(builder.finish())
+}
+
+fn check_counts(machine: &Machine, calendars: &CalendarSet) -> Result<(), LowerError> {
+    let (nodes, links) = (calendars.nodes.len(), calendars.links.len());
+    let (machine_nodes, machine_links) = (machine.nodes().len(), machine.links().len());
+    if (nodes, links) != (machine_nodes, machine_links) {
+        return Err(LowerError::OtherMachine { nodes, links, machine_nodes, machine_links });
+    }
+    let sent = calendars.links.values().flat_map(|link| &link.gather).map(|entry| u64::from(entry.length));
+    let stored = calendars.links.values().flat_map(|link| &link.scatter).map(|entry| u64::from(entry.length));
+    let firings = calendars.nodes.values().map(|node| node.compute.len() as u64);
+    if sent.chain(firings).fold(0, u64::saturating_add).max(stored.fold(0, u64::saturating_add)) > limits::EVENTS {
+        return Err(LowerError::TooManyEvents);
+    }
+    Ok(())
+}
+
+fn check_place(entry: EntryPlace, place: u32, unroll: u32) -> Result<(), LowerError> {
+    if place >= unroll { Err(LowerError::Place { entry, place, unroll }) } else { Ok(()) }
+}
+
+/// `words` words from `address`, `skip` words further, in the program's form.
+fn rotating(entry: EntryPlace, address: Rotation, skip: u64, words: u64) -> Result<RotatingAddress, LowerError> {
+    let Rotation { base, stride, count, phase } = address;
+    if count == 0 {
+        return Err(LowerError::NoCopies { entry });
+    }
+    if words == 0 {
+        return Err(LowerError::NoWords { entry });
+    }
+    let base = u64::from(base) + skip;
+    let last = base + u64::from(stride) * u64::from(count - 1) + (words - 1);
+    if last >= limits::MEMORY_WORDS {
+        return Err(LowerError::Address { entry, address: last });
+    }
+    let base = u32::try_from(base).expect("it is not beyond the last address");
+    // A copy that never changes may be written with any stride.
+    Ok(RotatingAddress { base, stride: if count == 1 { 0 } else { stride }, count, phase })
+}
