@@ -3,5 +3,7 @@
 //! Knows the rules of the machine and nothing of how a scheduler works.
 
 pub mod format;
+pub mod verify;
 
 pub use format::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Rotation};
+pub use verify::{Verified, Violation, verify};
