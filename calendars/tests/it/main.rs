@@ -1,0 +1,6 @@
+//! Tests of calendars through their public interface.
+
+mod brute;
+mod cases;
+mod mutants;
+mod verify;
