@@ -3,4 +3,6 @@
 mod brute;
 mod cases;
 mod mutants;
+mod sentences;
 mod verify;
+mod written;

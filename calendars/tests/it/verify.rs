@@ -3,6 +3,7 @@
 use crate::brute::simulate;
 use crate::cases::{Case, Dice, good_case};
 use crate::mutants::{Lost, Mutant, mutants};
+use crate::written;
 use calendars::verify::EntryRef;
 use calendars::{Violation, verify};
 use proptest::prelude::*;
@@ -36,6 +37,17 @@ proptest! {
             let mutant = &all[dice.roll(all.len() as u64) as usize];
             check_mutant(&case, mutant).map_err(|text| TestCaseError::fail(format!("{text}\n{case:#?}")))?;
         }
+    }
+}
+
+/// Every entry of the written calendars, broken in every way.
+#[test]
+fn every_broken_entry_of_the_written_calendars_is_named() {
+    for case in [written::relay(), written::feedback(), written::multicast()] {
+        assert_eq!(simulate(&case).errors, Vec::<String>::new());
+        assert!(verify(&case.app, &case.machine, &case.calendars).is_ok());
+        let reported = mutants(&case).iter().filter(|mutant| check_mutant(&case, mutant).unwrap()).count();
+        assert!(reported > 0);
     }
 }
 
