@@ -2,9 +2,16 @@
 //!
 //! Knows the rules of the machine and nothing of how a scheduler works.
 
+pub mod diff;
+pub mod files;
 pub mod format;
 pub mod literal;
 pub mod lower;
+pub mod gantt;
+pub mod verify;
 
+pub use diff::{Diff, Difference, diff};
+pub use files::{CalendarFileError, from_ron, to_ron};
 pub use format::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Rotation};
 pub use lower::{LowerError, lower};
+pub use verify::{Verified, Violation, verify};

@@ -1,0 +1,239 @@
+//! Memory: at every address of every node, each read finds one write, and nothing is replaced while it is needed.
+//!
+//! One address is a ring of count · M ticks, as the header of [`super`] explains; each reference to it is one point of it.
+
+use super::runs::{Act, Run, Runs, WriteId};
+use super::violation::{Cell, Violation};
+use super::{Case, Report};
+use sim_core::ids::NodeId;
+
+/// The word that a read finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The word.
+    pub(super) write: WriteId,
+    /// Activation of the reader minus activation of the writer.
+    pub(super) shift: i64,
+}
+
+/// One copy of one word of a run: an arithmetic progression of events at one address.
+#[derive(Clone, Copy)]
+struct Reference {
+    run: u32,
+    word: u32,
+    copy: u32,
+}
+
+/// A reference as seen at its address.
+#[derive(Clone, Copy)]
+struct Event<'a> {
+    run: &'a Run,
+    word: u32,
+    /// The first activation that uses this copy.
+    activation: i64,
+    /// Its tick: of the read, or from which the write is visible.
+    tick: i64,
+    /// `tick` modulo the ring.
+    turn: i64,
+}
+
+/// Checks all memories; the result is indexed by [`super::runs::ReadId`]. `None` where a violation is reported.
+pub(super) fn check(case: &Case<'_>, runs: &Runs, report: &mut Report) -> Vec<Option<Found>> {
+    let mut found = vec![None; runs.reads as usize];
+    let mut references = Vec::new();
+    let mut order = Vec::new();
+    let mut events = Vec::new();
+    for node in case.machine.nodes().ids() {
+        refer(case, runs, node, &mut references, &mut order);
+        order.sort_unstable();
+        for group in order.chunk_by(|a, b| address(*a) == address(*b)) {
+            let cell = Cell { node, address: address(group[0]) };
+            events.clear();
+            events.extend(group.iter().map(|&key| event(case, runs, references[key as u32 as usize])));
+            check_cell(case, runs, cell, &events, &mut found, report);
+        }
+    }
+    found
+}
+
+/// Lists all references to the memory of `node`, and keys that sort them: address, turn, writes before reads, position.
+fn refer(case: &Case<'_>, runs: &Runs, node: NodeId, references: &mut Vec<Reference>, order: &mut Vec<u128>) {
+    references.clear();
+    order.clear();
+    for run in runs.nodes[node].clone() {
+        let data = &runs.list[run];
+        for word in 0..data.words {
+            for copy in 0..data.rotation.count {
+                let reference = Reference { run: run as u32, word, copy };
+                let address = data.rotation.base + word + data.rotation.stride * copy;
+                let turn = event(case, runs, reference).turn as u128;
+                let key = u128::from(address) << 96 | turn << 33 | u128::from(!data.writes()) << 32;
+                order.push(key | references.len() as u128);
+                references.push(reference);
+            }
+        }
+    }
+}
+
+fn address(key: u128) -> u32 {
+    (key >> 96) as u32
+}
+
+fn event<'a>(case: &Case<'_>, runs: &'a Runs, reference: Reference) -> Event<'a> {
+    let Reference { run, word, copy } = reference;
+    let run = &runs.list[run as usize];
+    let (count, metacycle) = (i64::from(run.rotation.count), case.calendars.metacycle);
+    let activation = (i64::from(copy) - i64::from(run.rotation.phase)).rem_euclid(count);
+    let tick = run.at + run.step() * i64::from(word) + activation * metacycle;
+    Event { run, word, activation, tick, turn: tick.rem_euclid(count * metacycle) }
+}
+
+/// Checks one address. `events` are sorted by turn, writes before reads.
+fn check_cell(
+    case: &Case<'_>,
+    runs: &Runs,
+    cell: Cell,
+    events: &[Event<'_>],
+    found: &mut [Option<Found>],
+    report: &mut Report,
+) {
+    if is_mixed(cell, events, report) {
+        return;
+    }
+    let Some(first_write) = events.iter().position(|event| event.run.writes()) else {
+        for event in events {
+            report.add_once(Violation::NeverWritten { word: event.run.word(event.word), cell });
+        }
+        return;
+    };
+    let ring = i64::from(events[0].run.rotation.count) * case.calendars.metacycle;
+    // From the first write once around: each write with the reads up to the next one.
+    let (early, late) = events.split_at(first_write);
+    let around: Vec<(i64, &Event<'_>)> = late
+        .iter()
+        .map(|event| (event.turn, event))
+        .chain(early.iter().map(|event| (event.turn + ring, event)))
+        .collect();
+    let starts: Vec<usize> = (0..around.len()).filter(|&i| around[i].1.run.writes()).collect();
+    for (i, &start) in starts.iter().enumerate() {
+        let (visible, write) = around[start];
+        let end = starts.get(i + 1).copied().unwrap_or(around.len());
+        let (replaced, by) = if end < around.len() { around[end] } else { (visible_again(&around, ring), around[0].1) };
+        let reads = &around[start + 1..end];
+        check_word(cell, write, (replaced, by), visible, reads, report);
+        for (_, read) in reads {
+            note_found(cell, write, read, ring, runs, found, report);
+        }
+    }
+    check_initial(runs, cell, events, case.calendars.metacycle, report);
+}
+
+/// The tick at which the first write of the ring is visible one turn later.
+fn visible_again(around: &[(i64, &Event<'_>)], ring: i64) -> i64 {
+    around[0].0 + ring
+}
+
+/// Reports rotations of different lengths at one address; nothing more can be said about it then.
+fn is_mixed(cell: Cell, events: &[Event<'_>], report: &mut Report) -> bool {
+    let first = events[0].run;
+    let mut mixed = false;
+    for event in events.iter().filter(|event| event.run.rotation.count != first.rotation.count) {
+        mixed = true;
+        report.add_once(Violation::MixedRotations {
+            word: event.run.word(event.word),
+            count: event.run.rotation.count,
+            other: first.entry,
+            other_count: first.rotation.count,
+            cell,
+        });
+    }
+    mixed
+}
+
+/// Checks that the word of `write`, visible from `visible` on, is read, and stays until `next` as long as it is needed.
+fn check_word(
+    cell: Cell,
+    write: &Event<'_>,
+    next: (i64, &Event<'_>),
+    visible: i64,
+    reads: &[(i64, &Event<'_>)],
+    report: &mut Report,
+) {
+    let (replaced, by) = next;
+    if replaced == visible {
+        let word = by.run.word(by.word);
+        report.add_once(Violation::WrittenTwice { word, other: write.run.entry, cell });
+    }
+    if reads.is_empty() {
+        report.add_once(Violation::Unread { word: write.run.word(write.word), cell });
+    }
+    for &(start, read) in reads.iter().filter(|(start, read)| start + read.run.hold >= replaced) {
+        report.add_once(Violation::Overwritten {
+            word: read.run.word(read.word),
+            cell,
+            needed: read.run.hold + 1,
+            kept: replaced - start,
+            by: by.run.entry,
+        });
+    }
+}
+
+/// Notes what `read` finds. A frame must be of the activation and place of its sender; all copies must agree.
+fn note_found(
+    cell: Cell,
+    write: &Event<'_>,
+    read: &Event<'_>,
+    ring: i64,
+    runs: &Runs,
+    found: &mut [Option<Found>],
+    report: &mut Report,
+) {
+    let turns = (read.tick - write.tick).div_euclid(ring);
+    let shift = read.activation - write.activation - i64::from(read.run.rotation.count) * turns;
+    let word = read.run.word(read.word);
+    if read.run.act == Act::Gather && (shift != 0 || read.run.place != write.run.place) {
+        report.add_once(Violation::WrongIteration {
+            word,
+            place: read.run.place,
+            cell,
+            writer: write.run.entry,
+            writer_place: write.run.place,
+            metacycles: shift,
+        });
+    }
+    let new = Found { write: write.run.first_id + write.word, shift };
+    match &mut found[(read.run.first_id + read.word) as usize] {
+        Some(old) if *old != new => {
+            let other = runs.writer(old.write).entry;
+            report.add_once(Violation::CopiesDiffer { word, cell, writer: write.run.entry, other });
+        }
+        slot => *slot = Some(new),
+    }
+}
+
+/// Checks that at most one initial token has a word here, and that nothing replaces it before it is consumed.
+fn check_initial(runs: &Runs, cell: Cell, events: &[Event<'_>], metacycle: i64, report: &mut Report) {
+    let mut holder: Option<&Event<'_>> = None;
+    let earliest = events.iter().filter(|event| event.run.writes()).min_by_key(|event| event.tick);
+    let earliest = earliest.expect("addresses without writes were reported");
+    for event in events.iter().filter(|event| event.run.act == Act::Input) {
+        let shift = runs.needed(event.run, event.word).shift;
+        if event.activation >= shift {
+            continue;
+        }
+        let count = i64::from(event.run.rotation.count);
+        let turns = (shift - 1 - event.activation) / count;
+        let word = event.run.word(event.word);
+        let other = if turns > 0 { Some(event) } else { holder };
+        if let Some(other) = other {
+            report.add_once(Violation::InitialClash { word, other: other.run.word(other.word), cell });
+        }
+        holder = Some(event);
+        let last = event.tick.saturating_add(turns.saturating_mul(count * metacycle));
+        let until = last.saturating_add(event.run.hold);
+        if earliest.tick <= until {
+            let by = earliest.run.entry;
+            report.add_once(Violation::InitialOverwritten { word, cell, until, at: earliest.tick, by });
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Who holds what: every firing exactly once, cores, slots of links, and the order of actors with state.
+
+use super::violation::{EntryRef, Violation};
+use super::{Case, Report, Usable};
+use crate::format::{ComputeEntry, FrameEntry};
+use sim_core::ids::{ActorId, IdVec};
+
+/// A firing with its entry.
+struct Fired<'a> {
+    entry: EntryRef,
+    data: &'a ComputeEntry,
+}
+
+/// A stretch of slots with its entry.
+#[derive(Clone, Copy)]
+struct Held {
+    entry: EntryRef,
+    slot: i64,
+    end: i64,
+}
+
+/// Checks that each actor fires each of its indices once, and that actors with state do so in order.
+pub(super) fn check_firings(case: &Case<'_>, usable: &Usable, report: &mut Report) {
+    let mut fired: IdVec<ActorId, Vec<Fired<'_>>> = case.app.actors().ids().map(|_| Vec::new()).collect();
+    for (entry, data) in usable.firings(case) {
+        fired[data.actor].push(Fired { entry, data });
+    }
+    for (actor, list) in fired.iter_mut() {
+        list.sort_by_key(|firing| firing.data.index);
+        for pair in list.windows(2).filter(|pair| pair[0].data.index == pair[1].data.index) {
+            let index = pair[0].data.index;
+            report.add(Violation::FiredTwice { entry: pair[1].entry, other: pair[0].entry, actor, index });
+        }
+        let mut expected = 0;
+        let indices = list.iter().map(|firing| u64::from(firing.data.index));
+        for index in indices.chain([case.tokens.firings(actor)]) {
+            if index > expected {
+                report.add(Violation::NeverFired { actor, from: expected, to: index - 1 });
+            }
+            expected = index + 1;
+        }
+        if case.app.actors()[actor].has_state() {
+            check_state(case, actor, list, report);
+        }
+    }
+}
+
+/// Checks that the firings of `actor`, sorted by index, are on one node, in order, without overlap.
+fn check_state(case: &Case<'_>, actor: ActorId, list: &[Fired<'_>], report: &mut Report) {
+    let Some(first) = list.first() else { return };
+    let node = |entry| match entry {
+        EntryRef::Compute(node, _) => Some(node),
+        EntryRef::Gather(..) | EntryRef::Scatter(..) => None,
+    };
+    for firing in list.iter().filter(|firing| node(firing.entry) != node(first.entry)) {
+        report.add(Violation::StateMoved { entry: firing.entry, other: first.entry, actor });
+    }
+    let metacycle = case.calendars.metacycle;
+    let start = |firing: &Fired<'_>| i64::from(firing.data.first) * metacycle + firing.data.slot;
+    let followers = list.iter().skip(1).map(|firing| (firing, start(firing)));
+    let next_metacycle = std::iter::once((first, start(first) + metacycle));
+    for (before, (firing, start_tick)) in list.iter().zip(followers.chain(next_metacycle)) {
+        let end = start(before) + before.data.exec;
+        if start_tick < end {
+            let (entry, other) = (firing.entry, before.entry);
+            report.add(Violation::StateOrder { entry, other, actor, start: start_tick, end });
+        }
+    }
+}
+
+/// Checks that no core holds two firings at a time.
+pub(super) fn check_cores(case: &Case<'_>, usable: &Usable, report: &mut Report) {
+    let metacycle = case.calendars.metacycle;
+    let mut held: Vec<(_, u32, Held)> = Vec::new();
+    for (entry, data) in usable.firings(case) {
+        let EntryRef::Compute(node, _) = entry else { continue };
+        if data.exec > metacycle {
+            report.add(Violation::LongerThanMetacycle { entry, exec: data.exec, metacycle });
+        }
+        held.push((node, data.core, Held { entry, slot: data.slot, end: data.slot + data.exec }));
+    }
+    held.sort_by_key(|&(node, core, held)| (node, core, held.slot, held.entry));
+    for group in held.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let core = group[0].1;
+        let stretches: Vec<Held> = group.iter().map(|&(_, _, held)| held).collect();
+        for (entry, other, slot) in overlaps(&stretches, metacycle) {
+            report.add(Violation::CoreOverlap { entry, other, core, slot });
+        }
+    }
+}
+
+/// Checks that no link sends or stores two frames in one slot.
+pub(super) fn check_links(case: &Case<'_>, usable: &Usable, report: &mut Report) {
+    let metacycle = case.calendars.metacycle;
+    for (link, _) in case.calendars.links.iter() {
+        let stretch = |(entry, data): (EntryRef, &FrameEntry)| Held {
+            entry,
+            slot: data.slot,
+            end: data.slot + i64::from(data.length),
+        };
+        let gather: Vec<Held> = usable.gathers(case, link).map(stretch).collect();
+        let scatter: Vec<Held> = usable.scatters(case, link).map(stretch).collect();
+        for mut stretches in [gather, scatter] {
+            stretches.sort_by_key(|held| (held.slot, held.entry));
+            for (entry, other, slot) in overlaps(&stretches, metacycle) {
+                report.add(Violation::LinkOverlap { entry, other, slot });
+            }
+        }
+    }
+}
+
+/// Stretches, sorted by slot, that begin in one that is not over, on a ring of `metacycle` slots: (entry, holder, slot).
+fn overlaps(stretches: &[Held], metacycle: i64) -> Vec<(EntryRef, EntryRef, i64)> {
+    let Some(&first) = stretches.first() else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut holder = first;
+    for &held in &stretches[1..] {
+        if held.slot < holder.end {
+            found.push((held.entry, holder.entry, held.slot));
+        }
+        if held.end > holder.end {
+            holder = held;
+        }
+    }
+    // The last one to end may reach into the next turn of the ring.
+    let wrapped = stretches.iter().take_while(|held| held.slot < holder.end - metacycle);
+    found.extend(wrapped.filter(|held| held.entry != holder.entry).map(|held| (held.entry, holder.entry, held.slot)));
+    found
+}

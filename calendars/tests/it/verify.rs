@@ -1,0 +1,94 @@
+//! Laws of the verifier: it agrees with a simulation, and it names the entry that was broken.
+
+use crate::brute::simulate;
+use crate::cases::{Case, Dice, good_case};
+use crate::mutants::{Lost, Mutant, mutants};
+use crate::written;
+use calendars::verify::EntryRef;
+use calendars::{Violation, verify};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+fn settings() -> ProptestConfig {
+    let cases = std::env::var("TIDELOCK_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(64);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(settings())]
+
+    /// Good calendars have no violation, and the oracle finds no fault either.
+    #[test]
+    fn good_calendars_pass(seed: u64) {
+        let case = good_case(seed);
+        let simulated = simulate(&case);
+        prop_assert!(simulated.errors.is_empty(), "{:?} {case:#?}", simulated.errors);
+        let verdict = verify(&case.app, &case.machine, &case.calendars);
+        prop_assert!(verdict.is_ok(), "{:?} {case:#?}", verdict);
+    }
+
+    /// A calendar with one thing changed is either still right, as the oracle confirms, or the changed entry is named.
+    #[test]
+    fn the_broken_entry_is_named(seed: u64) {
+        let case = good_case(seed);
+        let all = mutants(&case);
+        let mut dice = Dice(seed);
+        for _ in 0..10.min(all.len()) {
+            let mutant = &all[dice.roll(all.len() as u64) as usize];
+            check_mutant(&case, mutant).map_err(|text| TestCaseError::fail(format!("{text}\n{case:#?}")))?;
+        }
+    }
+}
+
+/// Every entry of the written calendars, broken in every way.
+#[test]
+fn every_broken_entry_of_the_written_calendars_is_named() {
+    for case in [written::relay(), written::feedback(), written::multicast()] {
+        assert_eq!(simulate(&case).errors, Vec::<String>::new());
+        assert!(verify(&case.app, &case.machine, &case.calendars).is_ok());
+        let reported = mutants(&case).iter().filter(|mutant| check_mutant(&case, mutant).unwrap()).count();
+        assert!(reported > 0);
+    }
+}
+
+/// Whether the verifier and the oracle agree on a mutant, and the verifier blames the right entry.
+fn check_mutant(good: &Case, mutant: &Mutant) -> Result<bool, String> {
+    let case = Case { calendars: mutant.calendars.clone(), ..good.clone() };
+    let simulated = simulate(&case).errors;
+    let Err(violations) = verify(&case.app, &case.machine, &case.calendars) else {
+        return if simulated.is_empty() { Ok(false) } else { Err(format!("{}: missed {simulated:?}", mutant.name)) };
+    };
+    // The simulation does not mind that one address rotates in two ways, if both happen to fit.
+    let harmless = |violation: &Violation| matches!(violation, Violation::MixedRotations { .. });
+    if simulated.is_empty() && !violations.iter().all(harmless) {
+        return Err(format!("{}: simulated well, but {violations:?}", mutant.name));
+    }
+    let mut expected: BTreeSet<EntryRef> = mutant.changed.iter().copied().collect();
+    if let Some(lost) = mutant.lost {
+        let (Lost::Entry(loser) | Lost::Frame(loser)) = lost;
+        let partners = simulate(good).partners;
+        let of_loser = partners.iter().filter_map(|&(a, b)| match (a == loser, b == loser) {
+            (true, false) => Some(b),
+            (false, true) => Some(a),
+            _ => None,
+        });
+        expected
+            .extend(of_loser.map(|entry| if lost == Lost::Entry(loser) { renumbered(entry, loser) } else { entry }));
+    }
+    let named = violations.iter().any(|violation| {
+        let gone = matches!(mutant.lost, Some(Lost::Entry(EntryRef::Compute(..))));
+        let missing = gone && matches!(violation, Violation::NeverFired { .. });
+        missing || violation.entries().iter().any(|entry| expected.contains(entry))
+    });
+    if named { Ok(true) } else { Err(format!("{}: {violations:#?} do not name {expected:?}", mutant.name)) }
+}
+
+/// The number of `entry` after `removed` has gone.
+fn renumbered(entry: EntryRef, removed: EntryRef) -> EntryRef {
+    match (entry, removed) {
+        (EntryRef::Gather(a, i), EntryRef::Gather(b, j)) if a == b && i > j => EntryRef::Gather(a, i - 1),
+        (EntryRef::Scatter(a, i), EntryRef::Scatter(b, j)) if a == b && i > j => EntryRef::Scatter(a, i - 1),
+        (EntryRef::Compute(a, i), EntryRef::Compute(b, j)) if a == b && i > j => EntryRef::Compute(a, i - 1),
+        _ => entry,
+    }
+}
