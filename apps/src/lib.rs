@@ -1,1 +1,9 @@
 //! Compiles synchronous-dataflow applications into calendars for a bittide-style machine, and runs them.
+
+pub mod builder;
+pub mod library;
+pub mod math;
+pub mod prelude;
+pub mod token;
+
+pub use zerocopy;
