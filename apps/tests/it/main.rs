@@ -1,6 +1,6 @@
 //! Integration tests of the package, one module per subject.
 
 mod builder;
-//mod compile_fail;
+mod compile_fail;
 mod library;
 mod token_game;
