@@ -56,60 +56,92 @@ pub trait Actor: Send + Sync + 'static {
     );
 }
 
-/// Marks firings without state.
-#[derive(Debug)]
-pub struct Stateless;
-
-/// Marks firings with state.
-#[derive(Debug)]
-pub struct Stateful<S>(PhantomData<fn(S)>);
-
-/// Whether firings have state, and which.
-pub trait Memory: 'static {
-    /// What a firing may change; `()` if nothing.
-    type State: 'static;
-}
-
-impl Memory for Stateless {
-    type State = ();
-}
-
-impl<S: 'static> Memory for Stateful<S> {
-    type State = S;
-}
-
-/// What can be executed as a firing with inputs `I` and outputs `O`: closures of the right signature, and actors.
+/// A closure that is the firing of a source: `Fn(Firing, &mut [U; M])`.
 ///
 /// It exists beside `Fn` only so that the compiler's message for a closure that changes its captures says what to do.
 #[diagnostic::on_unimplemented(
     message = "this closure cannot be a firing without state, because it changes what it captures",
     label = "this closure is not `Fn`",
     note = "firings without state may overlap and be spread over nodes, so that their closure may read what it captures but not change it",
-    note = "declare what changes as state: `app.pipe_with(name, input, state, |state: &mut S, x: &[T; N], y: &mut [U; M]| …)`, or `source_with`"
+    note = "compute the tokens from the firing's number: `|n: Firing, y: &mut [U; M]| … n.index() …`",
+    note = "or declare what changes as state: `app.source_with(name, state, |state: &mut S, y: &mut [U; M]| …)`"
 )]
-pub trait Body<K: Memory, I: Ports, O: Ports> {
+pub trait SourceFn<U, const M: usize> {
     /// Executes one firing.
-    #[doc(hidden)]
-    fn fire(&self, firing: Firing, state: &mut K::State, inputs: I::Refs<'_>, outputs: O::Muts<'_>);
+    fn fire(&self, firing: Firing, y: &mut [U; M]);
 }
 
 #[diagnostic::do_not_recommend]
-impl<U: Token, const M: usize, F> Body<Stateless, (), Rate<U, M>> for F
-where
-    F: Fn(Firing, &mut [U; M]),
-{
-    fn fire(&self, firing: Firing, (): &mut (), (): (), outputs: &mut [U; M]) {
-        self(firing, outputs);
+impl<U, const M: usize, F: Fn(Firing, &mut [U; M])> SourceFn<U, M> for F {
+    fn fire(&self, firing: Firing, y: &mut [U; M]) {
+        self(firing, y);
     }
 }
 
+/// A closure that is the firing of an actor without state: `Fn(&[T; N], &mut [U; M])`.
+///
+/// It exists beside `Fn` only so that the compiler's message for a closure that changes its captures says what to do.
+#[diagnostic::on_unimplemented(
+    message = "this closure cannot be a firing without state, because it changes what it captures",
+    label = "this closure is not `Fn`",
+    note = "firings without state may overlap and be spread over nodes, so that their closure may read what it captures but not change it",
+    note = "declare what changes as state: `app.pipe_with(name, input, state, |state: &mut S, x: &[T; N], y: &mut [U; M]| …)`"
+)]
+pub trait PipeFn<T, const N: usize, U, const M: usize> {
+    /// Executes one firing.
+    fn fire(&self, x: &[T; N], y: &mut [U; M]);
+}
+
 #[diagnostic::do_not_recommend]
-impl<T: Token, U: Token, const N: usize, const M: usize, F> Body<Stateless, Rate<T, N>, Rate<U, M>> for F
+impl<T, const N: usize, U, const M: usize, F: Fn(&[T; N], &mut [U; M])> PipeFn<T, N, U, M> for F {
+    fn fire(&self, x: &[T; N], y: &mut [U; M]) {
+        self(x, y);
+    }
+}
+
+/// Whether firings have state, and which.
+pub(super) trait Memory: 'static {
+    /// What a firing may change; `()` if nothing.
+    type State: 'static;
+}
+
+/// Marks firings without state.
+pub(super) struct Stateless;
+
+impl Memory for Stateless {
+    type State = ();
+}
+
+/// Marks firings with state.
+pub(super) struct Stateful<S>(PhantomData<fn(S)>);
+
+impl<S: 'static> Memory for Stateful<S> {
+    type State = S;
+}
+
+/// What can be executed as a firing with inputs `I` and outputs `O`: closures of the right signature, and actors.
+pub(super) trait Body<K: Memory, I: Ports, O: Ports> {
+    fn fire(&self, firing: Firing, state: &mut K::State, inputs: I::Refs<'_>, outputs: O::Muts<'_>);
+}
+
+/// The firing of a source.
+pub(super) struct BySource<F>(pub(super) F);
+
+impl<U: Token, const M: usize, F: SourceFn<U, M>> Body<Stateless, (), Rate<U, M>> for BySource<F> {
+    fn fire(&self, firing: Firing, (): &mut (), (): (), outputs: &mut [U; M]) {
+        self.0.fire(firing, outputs);
+    }
+}
+
+/// The firing of an actor without state.
+pub(super) struct ByPipe<F>(pub(super) F);
+
+impl<T: Token, U: Token, const N: usize, const M: usize, F> Body<Stateless, Rate<T, N>, Rate<U, M>> for ByPipe<F>
 where
-    F: Fn(&[T; N], &mut [U; M]),
+    F: PipeFn<T, N, U, M>,
 {
     fn fire(&self, _: Firing, (): &mut (), inputs: &[T; N], outputs: &mut [U; M]) {
-        self(inputs, outputs);
+        self.0.fire(inputs, outputs);
     }
 }
 

@@ -12,11 +12,11 @@ mod ports;
 mod words;
 
 pub use build::{BuildError, Side, UnconnectedPort};
-pub use firing::{Actor, Body, Memory, Stateful, Stateless};
+pub use firing::{Actor, PipeFn, SourceFn};
 pub use ports::{ActorHandle, Input, Output, Ports, Producer, Rate, Shared};
 
 use crate::token::{Plain, Token, encode, state_words};
-use firing::{ByActor, Erased, ErasedOpaque, Idle};
+use firing::{Body, ByActor, ByPipe, BySource, Erased, ErasedOpaque, Idle, Stateful, Stateless};
 use ports::{PortId, PortShape, Settings};
 use sim_core::{ActorId, ActorState, Behaviour, Id, InitialValues};
 use std::cell::Cell;
@@ -88,6 +88,33 @@ struct Connection {
 }
 
 /// Tokens present on a channel before tick 0.
+///
+/// ```
+/// use tidelock::prelude::*;
+///
+/// struct Sum;
+///
+/// impl Actor for Sum {
+///     type State = ();
+///     type Inputs = (Rate<u32, 1>, Rate<u32, 1>);
+///     type Outputs = Rate<u32, 1>;
+///
+///     fn fire(&self, (): &mut (), (a, b): (&[u32; 1], &[u32; 1]), sum: &mut [u32; 1]) {
+///         sum[0] = a[0].wrapping_add(b[0]);
+///     }
+/// }
+///
+/// # fn main() -> Result<(), BuildError> {
+/// let mut app = AppBuilder::new("fibonacci");
+/// let sum = app.actor("sum", Sum, ());
+/// let number = sum.outputs.share(); // One output, three inputs.
+/// app.connect_with(number, sum.inputs.0, InitialTokens::repeat(1, 1));
+/// app.connect_with(number, sum.inputs.1, InitialTokens::list([0, 1]));
+/// app.record("numbers", number);
+/// let app = app.build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct InitialTokens<T> {
     tokens: Vec<T>,
@@ -108,7 +135,7 @@ impl<T: Token> InitialTokens<T> {
         Self { tokens: tokens.into_iter().collect(), repeat: 1 }
     }
 
-    fn erase(&self) -> sim_core::InitialTokens {
+    fn erase(self) -> sim_core::InitialTokens {
         let words = encode(&self.tokens).into();
         let values = if self.repeat == 1 { InitialValues::List(words) } else { InitialValues::Repeat(words) };
         sim_core::InitialTokens { count: self.tokens.len() as u64 * self.repeat as u64, values }
@@ -129,9 +156,9 @@ impl AppBuilder {
     pub fn source<U, const M: usize, F>(&mut self, name: impl Into<String>, fire: F) -> Output<U>
     where
         U: Token,
-        F: Body<Stateless, (), Rate<U, M>> + Send + Sync + 'static,
+        F: SourceFn<U, M> + Send + Sync + 'static,
     {
-        self.stateless::<(), Rate<U, M>>(name.into(), fire).outputs
+        self.stateless::<(), Rate<U, M>>(name.into(), BySource(fire)).outputs
     }
 
     /// Adds an actor without inputs that keeps a state.
@@ -142,7 +169,7 @@ impl AppBuilder {
         U: Token,
         F: Fn(&mut S, &mut [U; M]) + Send + Sync + 'static,
     {
-        self.stateful::<S, (), Rate<U, M>>(name.into(), &state, fire).outputs
+        self.stateful::<S, (), Rate<U, M>>(name.into(), state, fire).outputs
     }
 
     /// Adds a source whose tokens come from outside: a file, given to the run under this name.
@@ -164,9 +191,9 @@ impl AppBuilder {
     where
         P: Producer,
         U: Token,
-        F: Body<Stateless, Rate<P::Token, N>, Rate<U, M>> + Send + Sync + 'static,
+        F: PipeFn<P::Token, N, U, M> + Send + Sync + 'static,
     {
-        let handle = self.stateless::<Rate<P::Token, N>, Rate<U, M>>(name.into(), fire);
+        let handle = self.stateless::<Rate<P::Token, N>, Rate<U, M>>(name.into(), ByPipe(fire));
         self.connect(input, handle.inputs);
         handle.outputs
     }
@@ -186,7 +213,7 @@ impl AppBuilder {
         U: Token,
         F: Fn(&mut S, &[P::Token; N], &mut [U; M]) + Send + Sync + 'static,
     {
-        let handle = self.stateful::<S, Rate<P::Token, N>, Rate<U, M>>(name.into(), &state, fire);
+        let handle = self.stateful::<S, Rate<P::Token, N>, Rate<U, M>>(name.into(), state, fire);
         self.connect(input, handle.inputs);
         handle.outputs
     }
@@ -205,7 +232,7 @@ impl AppBuilder {
         S: Plain,
         F: Fn(&mut S, &[P::Token; N]) + Send + Sync + 'static,
     {
-        let handle = self.stateful::<S, Rate<P::Token, N>, ()>(name.into(), &state, fire);
+        let handle = self.stateful::<S, Rate<P::Token, N>, ()>(name.into(), state, fire);
         self.connect(input, handle.inputs);
         ActorHandle { inputs: (), outputs: (), settings: handle.settings }
     }
@@ -215,7 +242,7 @@ impl AppBuilder {
     pub fn record<P: Producer>(&mut self, name: impl Into<String>, input: P) -> ActorHandle<(), ()> {
         let name = name.into();
         let handle = self.stateless::<Rate<P::Token, 1>, ()>(name.clone(), Idle);
-        self.join(Some(name), input.port().0, handle.inputs.port, sim_core::InitialTokens::none());
+        self.join(Some(name), input.into_port().0, handle.inputs.into_port(), sim_core::InitialTokens::none());
         ActorHandle { inputs: (), outputs: (), settings: handle.settings }
     }
 
@@ -230,7 +257,7 @@ impl AppBuilder {
     where
         A::State: Plain,
     {
-        self.stateful::<A::State, A::Inputs, A::Outputs>(name.into(), &state, ByActor(actor))
+        self.stateful::<A::State, A::Inputs, A::Outputs>(name.into(), state, ByActor(actor))
     }
 
     /// Adds an actor whose state cannot be copied out: a library's object, a connection to a process. `make` makes it for
@@ -252,13 +279,13 @@ impl AppBuilder {
     /// Adds a channel without initial tokens.
     #[track_caller]
     pub fn connect<P: Producer>(&mut self, from: P, to: Input<P::Token>) {
-        self.join(None, from.port().0, to.port, sim_core::InitialTokens::none());
+        self.join(None, from.into_port().0, to.into_port(), sim_core::InitialTokens::none());
     }
 
     /// Adds a channel with initial tokens: a delay. Every feedback loop needs one that is long enough.
     #[track_caller]
     pub fn connect_with<P: Producer>(&mut self, from: P, to: Input<P::Token>, initial: InitialTokens<P::Token>) {
-        self.join(None, from.port().0, to.port, initial.erase());
+        self.join(None, from.into_port().0, to.into_port(), initial.erase());
     }
 
     #[track_caller]
@@ -271,13 +298,14 @@ impl AppBuilder {
     }
 
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "the initial state is handed over, as bytes")]
     fn stateful<S: Plain, I: Ports, O: Ports>(
         &mut self,
         name: String,
-        state: &S,
+        state: S,
         body: impl Body<Stateful<S>, I, O> + Send + Sync + 'static,
     ) -> ActorHandle<I, O> {
-        let words = state_words(state);
+        let words = state_words(&state);
         let state = if words.is_empty() { ActorState::None } else { ActorState::Plain(words) };
         self.declare(name, state, Arc::new(Erased::<Stateful<S>, I, O, _>::new(body)))
     }

@@ -22,7 +22,7 @@ pub struct Rate<T, const N: usize>(PhantomData<fn() -> T>);
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not describe ports",
     label = "not ports",
-    note = "ports are `Rate<T, N>`, `()`, tuples of up to 8 of them such as `(Rate<f32, 4>,)`, or arrays `[Rate<T, N>; K]`"
+    note = "ports are `Rate<T, N>`, `()`, tuples of up to 8 of them such as `(Rate<f32, 4>,)`, or arrays `[Rate<T, N>; K]`, and every `T` is a token"
 )]
 pub trait Ports: sealed::Sealed + Sized + 'static {
     /// What a firing reads.
@@ -297,8 +297,14 @@ impl<T> Copy for Shared<T> {}
 #[derive(Debug)]
 #[must_use = "an input must be connected"]
 pub struct Input<T> {
-    pub(super) port: PortId,
+    port: PortId,
     token: PhantomData<fn(T)>,
+}
+
+impl<T> Input<T> {
+    pub(super) fn into_port(self) -> PortId {
+        self.port
+    }
 }
 
 /// What can be connected to an input: an [`Output`], which is moved, or a [`Shared`] one.
@@ -310,9 +316,9 @@ pub struct Input<T> {
 pub trait Producer: producer::Sealed {
     /// The type of its tokens.
     type Token: Token;
-    /// Where its tokens come from.
+    /// Where its tokens come from; uses up what may be connected once.
     #[doc(hidden)]
-    fn port(&self) -> producer::Port;
+    fn into_port(self) -> producer::Port;
 }
 
 mod producer {
@@ -326,14 +332,14 @@ mod producer {
 
 impl<T: Token> Producer for Output<T> {
     type Token = T;
-    fn port(&self) -> producer::Port {
+    fn into_port(self) -> producer::Port {
         producer::Port(self.port)
     }
 }
 
 impl<T: Token> Producer for Shared<T> {
     type Token = T;
-    fn port(&self) -> producer::Port {
+    fn into_port(self) -> producer::Port {
         producer::Port(self.port)
     }
 }
@@ -355,14 +361,12 @@ impl<I: Ports, O: Ports> ActorHandle<I, O> {
     }
 
     /// Sets the duration of a firing in ticks, instead of 1.
-    #[allow(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "a sink's handle is often dropped")]
     pub fn exec(self, ticks: u64) -> Self {
         set_exec(&self.settings, ticks);
         self
     }
 
     /// Asks for the node on which the actor fires.
-    #[allow(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "a sink's handle is often dropped")]
     pub fn on(self, node: NodeId) -> Self {
         set_pin(&self.settings, node);
         self

@@ -1,5 +1,7 @@
 //! The words of one port during one firing, seen as an array of tokens: in place where the layouts agree, else copied.
 
+#![expect(clippy::large_enum_variant, reason = "small copies stay on the stack, so that a firing does not allocate")]
+
 use crate::token::{Token, load, store, words_of};
 use zerocopy::{FromBytes, IntoBytes};
 

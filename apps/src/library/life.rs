@@ -17,6 +17,14 @@ pub const GLIDER: [(usize, usize); 5] = [(1, 0), (2, 1), (0, 2), (1, 2), (2, 2)]
 /// `alive(x, y)` is generation 0. One iteration is one generation; channel `cells x,y` records the rows of block (x, y)
 /// from generation 1 on, each row a word whose bit c is the cell in column c.
 ///
+/// ```
+/// use tidelock::library::{GLIDER, life};
+///
+/// let app = life::<8>(4, 4, |x, y| GLIDER.contains(&(x, y)))?;
+/// assert_eq!(app.actors().len(), 2 * 4 * 4);
+/// # Ok::<(), tidelock::prelude::BuildError>(())
+/// ```
+///
 /// # Errors
 /// [`BuildError::App`] if there is no block.
 pub fn life<const SIDE: usize>(

@@ -102,13 +102,13 @@ fn check_life<const SIDE: usize>(
         (0..width * height).map(|i| game.tokens(&format!("cells {},{}", i % width, i / width))).collect();
     let mut board: Vec<Vec<bool>> =
         (0..height * SIDE).map(|y| (0..width * SIDE).map(|x| alive(x, y)).collect()).collect();
-    for generation in 0..generations {
+    for generation in 1..=generations {
         board = next_board(&board);
         for (y, row) in board.iter().enumerate() {
             for (x, &expected) in row.iter().enumerate() {
-                let rows = blocks[y / SIDE * width + x / SIDE][generation];
+                let rows = blocks[y / SIDE * width + x / SIDE][generation - 1];
                 let found = rows[y % SIDE] >> (x % SIDE) & 1 == 1;
-                assert_eq!(found, expected, "cell {x},{y} in generation {}", generation + 1);
+                assert_eq!(found, expected, "cell {x},{y} in generation {generation}");
             }
         }
     }
