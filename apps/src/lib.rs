@@ -6,4 +6,5 @@ pub mod math;
 pub mod prelude;
 pub mod token;
 
+/// Whose derives make tokens and states: `#[zerocopy(crate = "tidelock::zerocopy")]` finds them without a dependency.
 pub use zerocopy;

@@ -1,4 +1,4 @@
-//! The typed application builder: ordinary Rust in, an [`App`] out.
+//! The typed application builder: ordinary Rust in, an [`App`](sim_core::App) out.
 //!
 //! Token type and rate of a port are one fact, written once, in the signature of a closure or of an [`Actor`], and checked
 //! by the compiler. Nothing can fail before [`AppBuilder::build`], which names the line of each mistake.
@@ -151,7 +151,7 @@ impl AppBuilder {
         Self { name: name.into(), id, actors: Vec::new(), channels: Vec::new(), foreign: None }
     }
 
-    /// Adds an actor without inputs or state: firing n computes its tokens from n.
+    /// Adds an actor without inputs or state: firing n computes its `M` tokens from n.
     #[track_caller]
     pub fn source<U, const M: usize, F>(&mut self, name: impl Into<String>, fire: F) -> Output<U>
     where
@@ -161,7 +161,7 @@ impl AppBuilder {
         self.stateless::<(), Rate<U, M>>(name.into(), BySource(fire)).outputs
     }
 
-    /// Adds an actor without inputs that keeps a state.
+    /// Adds an actor without inputs that makes its `M` tokens from a state, in order, on one node.
     #[track_caller]
     pub fn source_with<S, U, const M: usize, F>(&mut self, name: impl Into<String>, state: S, fire: F) -> Output<U>
     where
@@ -172,7 +172,7 @@ impl AppBuilder {
         self.stateful::<S, (), Rate<U, M>>(name.into(), state, fire).outputs
     }
 
-    /// Adds a source whose tokens come from outside: a file, given to the run under this name.
+    /// Adds a source whose `M` tokens per firing come from outside: a file, given to the run under this name.
     #[track_caller]
     pub fn input<U: Token, const M: usize>(&mut self, name: impl Into<String>) -> Output<U> {
         let output = self.stateless::<(), Rate<U, M>>(name.into(), Idle).outputs;

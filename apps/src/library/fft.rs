@@ -31,8 +31,11 @@ impl Token for Complex {
 ///
 /// # Errors
 /// None in practice; the signature is that of every program.
+///
+/// # Panics
+/// If `stages` is 64 or more.
 pub fn fft(stages: u32, signal: impl Fn(u64) -> f64 + Send + Sync + 'static) -> Result<App, BuildError> {
-    let points = 1_u64 << stages;
+    let points = 1_u64.checked_shl(stages).expect("fewer than 64 stages");
     let signal = Arc::new(signal);
     let mut app = AppBuilder::new("fft");
     let mut wires = Vec::new();

@@ -1,6 +1,6 @@
 //! Conway's game of life on a torus of blocks: one actor per block, which trades borders with eight neighbours.
 //!
-//! A token n of a border channel shows generation n: the initial token shows generation 0. A firing takes the borders
+//! Token n of a border channel shows generation n: the initial token shows generation 0. A firing takes the borders
 //! around its block, computes the next generation and sends its own new borders.
 //! Source of the rules: Gardner, "Mathematical Games", Scientific American 223(4), 1970.
 
