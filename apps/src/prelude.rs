@@ -1,0 +1,7 @@
+//! What a user's program needs: `use tidelock::prelude::*;`.
+
+pub use crate::builder::{Actor, ActorHandle, AppBuilder, BuildError, InitialTokens, Input, Output, Rate, Shared};
+pub use crate::math;
+pub use crate::token::{Plain, Token, decode, encode};
+pub use sim_core::{App, Firing, NodeId};
+pub use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
