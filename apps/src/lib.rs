@@ -1,1 +1,3 @@
 //! Compiles synchronous-dataflow applications into calendars for a bittide-style machine, and runs them.
+
+pub mod pictures;
