@@ -24,7 +24,8 @@ type Failure = Box<dyn Error + Send + Sync>;
 pub(crate) fn write(canvas: &Canvas, path: &Path) -> Result<(), Failure> {
     let size = (canvas.width * SCALE as u32, canvas.height * SCALE as u32);
     let mut target = BitMapBackend::new(path, size);
-    let corner = (size.0 as i32 - 1, size.1 as i32 - 1);
+    // The fast path of this backend leaves the lower right corner itself out.
+    let corner = (size.0 as i32, size.1 as i32);
     target.draw_rect((0, 0), corner, &plotters::style::WHITE.to_backend_color(), true)?;
     for shape in &canvas.shapes {
         draw(&mut target, shape)?;

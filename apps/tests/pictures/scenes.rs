@@ -104,7 +104,7 @@ pub(crate) mod calendars {
     }
 
     /// Fills cores with firings of random length, and links with frames.
-    fn fill(scene: &mut CalendarScene, links: &[usize], actors: usize, bars: usize, exec: u64, gap: u64) {
+    fn fill(scene: &mut CalendarScene, links: &[usize], actors: usize, bars: usize, exec: u64, gap: u64, pause: u64) {
         let mut dice = Dice(7);
         let nodes = scene.nodes.len();
         let mut free = vec![0; nodes];
@@ -120,7 +120,7 @@ pub(crate) mod calendars {
         let mut free = vec![0; scene.links.len()];
         for _ in 0..bars {
             let link = links[dice.roll(links.len() as u64) as usize];
-            let start = free[link] + dice.roll(gap) as i64;
+            let start = free[link] + dice.roll(pause) as i64;
             let length = 1 + dice.roll(4) as i64;
             if start + length <= scene.metacycle {
                 send(scene, link, dice.roll(actors as u64) as usize, start, length);
@@ -136,7 +136,7 @@ pub(crate) mod calendars {
             add_actor(&mut scene, &format!("stage{actor}"));
         }
         let links = machine(&mut scene, 16, 4);
-        fill(&mut scene, &links, 12, 400, 60, 24);
+        fill(&mut scene, &links, 12, 400, 60, 24, 300);
         scene
     }
 
@@ -147,7 +147,7 @@ pub(crate) mod calendars {
             add_actor(&mut scene, actor);
         }
         let links = machine(&mut scene, 30, 6);
-        fill(&mut scene, &links, 5, 600, 10, 5);
+        fill(&mut scene, &links, 5, 600, 10, 5, 12);
         for node in [7, 29] {
             for lane in &mut scene.nodes[node].lanes {
                 lane.bars.clear();
@@ -168,9 +168,11 @@ pub(crate) mod calendars {
             add_actor(&mut scene, actor);
         }
         let links = machine(&mut scene, 3, 3);
-        fill(&mut scene, &links[..4], 4, 3000, 3_000_000, 5_000_000);
-        fire(&mut scene, 0, 0, 2, 4_600_000_000, 700_000_000);
+        fill(&mut scene, &links[..4], 4, 1200, 3_000_000, 5_000_000, 5_000_000);
+        send(&mut scene, links[5], 3, 2_499_999_999, 1);
         fire(&mut scene, 1, 0, 1, 3_200_000_000, 1_000_000_000);
+        scene.nodes[0].lanes[1].bars.retain(|bar| bar.start > 200_000_000);
+        fire(&mut scene, 0, 0, 2, 4_600_000_000, 600_000_000);
         scene
     }
 

@@ -4,16 +4,18 @@ use super::lanes::{self, LaneView, Piece};
 use super::{Bar, BarDetail, CalendarScene, Lane, LaneKind, LinkLane};
 use crate::pictures::axis::{counted, grouped, percent, round_ticks};
 use crate::pictures::canvas::{Anchor, Area, Canvas, Hatch, Paint, Shape, Weight};
-use crate::pictures::font::{CAP_HEIGHT, fit, width};
+use crate::pictures::font::{CAP_HEIGHT, fit, squeeze, width};
 use crate::pictures::palette::{self, BLACK, GREY_TEXT, GROUND, IDLE, WHITE};
 use crate::pictures::{AXIS_SIZE, TICK_SIZE, TITLE_SIZE, WIDTH};
 use std::collections::BTreeSet;
 
 const NODES_PER_PAGE: usize = 24;
 const LANES_PER_PAGE: usize = 100;
-const LINKS_PER_PAGE: usize = 64;
+const LINKS_PER_PAGE: usize = 160;
 const LANE_HEIGHT: f64 = 20.0;
 const LINK_HEIGHT: f64 = 14.0;
+/// Least height of a row; lanes with many rows grow.
+const ROW_HEIGHT_MIN: f64 = 4.0;
 const LANE_GAP: f64 = 2.0;
 const GROUP_GAP: f64 = 12.0;
 /// Distance of everything from the picture's border.
@@ -113,11 +115,12 @@ fn lane_label(lane: &Lane, beside: &[&Lane]) -> String {
 }
 
 /// A lane in its place.
-struct Row<'a> {
+struct Row {
     label: String,
-    bars: &'a [Bar],
+    view: LaneView,
     area: Area,
-    shows_use: bool,
+    /// Share of slots that are busy, if it is told.
+    busy: Option<f64>,
 }
 
 /// One page in the making.
@@ -197,7 +200,7 @@ impl<'a> Page<'a> {
         let (mut x, mut row) = (MARGIN, 0);
         for (position, &category) in self.plan.categories.iter().enumerate() {
             let full = &self.plan.scene.categories[category];
-            let name = fit(full, TICK_SIZE, Weight::Regular, 180.0);
+            let name = squeeze(full, TICK_SIZE, Weight::Regular, 180.0);
             let taken = 18.0 + width(&name, TICK_SIZE, Weight::Regular);
             let left = self.plan.categories.len() - position;
             let more = format!("and {} more", grouped(left as i64));
@@ -237,25 +240,28 @@ impl<'a> Page<'a> {
         shown.into_iter().map(|link| &links[link]).collect()
     }
 
-    fn lane_area(&mut self, height: f64) -> Area {
-        let area = Area { x: self.plan.plot_x, y: self.y, width: self.plan.plot_width, height };
+    /// The next lane down.
+    fn lane(&mut self, label: String, bars: &[Bar], height: f64, shows_use: bool) -> Row {
+        let (metacycle, width) = (self.plan.scene.metacycle, self.plan.plot_width);
+        let view = lanes::view(bars, metacycle, width as usize);
+        let height = height.max(view.rows as f64 * ROW_HEIGHT_MIN);
+        let area = Area { x: self.plan.plot_x, y: self.y, width, height };
         self.y += height + LANE_GAP;
-        area
+        Row { label, view, area, busy: shows_use.then(|| busy(bars, metacycle) as f64 / metacycle as f64) }
     }
 
-    fn node_rows(&mut self, nodes: &[(usize, Vec<&'a Lane>)]) -> Vec<Row<'a>> {
+    fn node_rows(&mut self, nodes: &[(usize, Vec<&'a Lane>)]) -> Vec<Row> {
         let mut rows = Vec::new();
         for (position, (node, lanes)) in nodes.iter().enumerate() {
             self.y += if position > 0 { GROUP_GAP - LANE_GAP } else { 0.0 };
             let top = self.y;
             for lane in lanes {
-                let area = self.lane_area(LANE_HEIGHT);
                 let shows_use = matches!(lane.kind, LaneKind::Compute { .. });
-                rows.push(Row { label: lane_label(lane, lanes), bars: &lane.bars, area, shows_use });
+                rows.push(self.lane(lane_label(lane, lanes), &lane.bars, LANE_HEIGHT, shows_use));
             }
             let name = &self.plan.scene.nodes[*node].name;
             let baseline = (top + self.y - LANE_GAP) / 2.0 + CAP_HEIGHT * AXIS_SIZE / 2.0;
-            let short = fit(name, AXIS_SIZE, Weight::Bold, NAME_WIDTH_MAX);
+            let short = squeeze(name, AXIS_SIZE, Weight::Bold, NAME_WIDTH_MAX);
             self.canvas.push(
                 Shape::text(short, MARGIN, baseline, Anchor::Start, AXIS_SIZE, BLACK).bold().titled(name.as_str()),
             );
@@ -264,23 +270,19 @@ impl<'a> Page<'a> {
         rows
     }
 
-    fn link_rows(&mut self, links: &[&'a LinkLane]) -> Vec<Row<'a>> {
+    fn link_rows(&mut self, links: &[&'a LinkLane]) -> Vec<Row> {
         let names = |node: usize| self.plan.scene.nodes[node].name.as_str();
         let room = self.plan.plot_x - 8.0 - MARGIN;
         let labels: Vec<String> = links.iter().map(|link| link_label(names(link.from), names(link.to), room)).collect();
         let rows = links.iter().zip(labels);
-        let rows = rows.map(|(link, label)| {
-            let area = self.lane_area(LINK_HEIGHT);
-            Row { label, bars: &link.bars, area, shows_use: true }
-        });
-        let rows = rows.collect();
+        let rows = rows.map(|(link, label)| self.lane(label, &link.bars, LINK_HEIGHT, true)).collect();
         self.y -= LANE_GAP;
         rows
     }
 
     /// Grounds of the lanes, lines at round slots, and the numbers below and, for tall pages, above them. `split` is the
     /// bottom of the nodes if links follow: the lines leave the heading between them free.
-    fn grid(&mut self, plot: Area, rows: &[Row<'_>], split: Option<f64>) {
+    fn grid(&mut self, plot: Area, rows: &[Row], split: Option<f64>) {
         for row in rows {
             self.canvas.push(Shape::rect(row.area, GROUND));
         }
@@ -325,20 +327,18 @@ impl<'a> Page<'a> {
         self.canvas.push(Shape::text("use", right, y, Anchor::End, TICK_SIZE, GREY_TEXT));
     }
 
-    fn row(&mut self, row: &Row<'_>) {
-        let Row { label, bars, area, shows_use } = row;
+    fn row(&mut self, row: &Row) {
+        let Row { label, view, area, busy } = row;
         let baseline = area.center().y + CAP_HEIGHT * TICK_SIZE / 2.0;
         let label = Shape::text(label.as_str(), area.x - 8.0, baseline, Anchor::End, TICK_SIZE, GREY_TEXT);
         self.canvas.push(label);
-        if *shows_use {
-            let share = busy(bars, self.plan.scene.metacycle) as f64 / self.plan.scene.metacycle as f64;
+        if let &Some(share) = busy {
             let right = f64::from(WIDTH) - MARGIN;
             self.canvas.push(Shape::text(percent(share), right, baseline, Anchor::End, TICK_SIZE, BLACK));
         }
-        let view = lanes::view(bars, self.plan.scene.metacycle, area.width as usize);
-        self.columns(&view, *area);
+        self.columns(view, *area);
         for piece in &view.pieces {
-            self.piece(piece, row_area(*area, &view, piece.row));
+            self.piece(piece, row_area(*area, view, piece.row));
         }
     }
 
@@ -441,7 +441,7 @@ fn link_label(from: &str, to: &str, room: f64) -> String {
         return full;
     }
     let half = (room - width("→", TICK_SIZE, Weight::Regular)) / 2.0;
-    let cut = |name| fit(name, TICK_SIZE, Weight::Regular, half);
+    let cut = |name| squeeze(name, TICK_SIZE, Weight::Regular, half);
     format!("{}→{}", cut(from), cut(to))
 }
 

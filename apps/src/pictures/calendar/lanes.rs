@@ -7,7 +7,7 @@ use super::Bar;
 use std::collections::BTreeMap;
 
 /// Rows of a lane at most; bars beyond them are drawn over others.
-const ROWS_MAX: usize = 5;
+const ROWS_MAX: usize = 12;
 /// Bars narrower than this many pixels are gathered into columns.
 const NARROW: f64 = 2.0;
 /// Shades that tell how busy a column is.

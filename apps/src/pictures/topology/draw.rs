@@ -1,27 +1,27 @@
 //! Draws a topology scene: arrows, then nodes, then labels where there is room.
 
-use super::TopologyScene;
 use super::labels::Obstacles;
-use super::layout::{self, Placed};
+use super::layout::{self, Placed, STUB};
+use super::{TopologyNode, TopologyScene};
 use crate::pictures::axis::{counted, percent};
-use crate::pictures::canvas::{Anchor, Area, Canvas, Point, Shape, Weight};
-use crate::pictures::font::{CAP_HEIGHT, fit, width};
+use crate::pictures::canvas::{Anchor, Area, Canvas, Point, Rgb, Shape, Weight};
+use crate::pictures::font::{CAP_HEIGHT, fit, squeeze, width};
 use crate::pictures::palette::{self, BLACK, BLUE, GREY_TEXT, IDLE, WHITE};
 use crate::pictures::{AXIS_SIZE, TICK_SIZE, TITLE_SIZE, WIDTH};
 use std::collections::BTreeMap;
 
 const HEIGHT: u32 = 600;
 const MARGIN: f64 = 16.0;
+/// Text where there is little room.
+const SMALL: f64 = 10.0;
 /// Where nodes and their labels lie.
 const FIELD: Area = Area { x: MARGIN, y: 72.0, width: 830.0, height: 492.0 };
-const RADIUS_MAX: f64 = 25.0;
-const RADIUS_MIN: f64 = 2.0;
 /// Names outside of nodes are cut to this width.
 const NAME_WIDTH_MAX: f64 = 130.0;
 /// From this use on, links have their figure beside them.
 const CROWDED: f64 = 0.9;
-/// Length of a stub in radii.
-const STUB: f64 = 1.3;
+/// Machines beyond this size have names and figures in titles alone.
+const LABELLED_NODES_MAX: usize = 150;
 
 /// The picture.
 pub(crate) fn canvas(scene: &TopologyScene) -> Canvas {
@@ -64,23 +64,22 @@ struct Arrow {
 struct Picture<'a> {
     scene: &'a TopologyScene,
     placed: Placed,
+    /// Radius of every node.
     radius: f64,
+    /// Whether names stand in nodes, at which size; else beside them.
+    name_size: Option<f64>,
     /// Size of arrows relative to those of a large picture.
     scale: f64,
 }
 
 impl<'a> Picture<'a> {
     fn new(scene: &'a TopologyScene) -> Self {
-        let inset = RADIUS_MAX * (1.0 + STUB) + 8.0;
-        let inner = Area {
-            x: FIELD.x + inset,
-            y: FIELD.y + inset,
-            width: FIELD.width - 2.0 * inset,
-            height: FIELD.height - 2.0 * inset,
-        };
-        let placed = layout::place(scene, inner);
-        let radius = (placed.spacing * 0.3).clamp(RADIUS_MIN, RADIUS_MAX);
-        Self { scene, placed, radius, scale: (radius / 22.0).clamp(0.15, 1.0) }
+        let placed = layout::place(scene, FIELD);
+        let radius = placed.radius;
+        let widest = |size| scene.nodes.iter().map(|n| width(&n.name, size, Weight::Regular)).fold(0.0, f64::max);
+        let fits = |&size: &f64| size * CAP_HEIGHT < 1.2 * radius && widest(size) <= 2.0 * radius - 4.0;
+        let name_size = [TICK_SIZE, SMALL].into_iter().find(fits);
+        Self { scene, placed, radius, name_size, scale: (radius / 22.0).clamp(0.15, 1.0) }
     }
 
     /// Links by their ends, in order of ends.
@@ -145,7 +144,7 @@ impl<'a> Picture<'a> {
     }
 
     /// Colour and thickness of a link by its use.
-    fn look(&self, busy: f64) -> (crate::pictures::canvas::Rgb, f64) {
+    fn look(&self, busy: f64) -> (Rgb, f64) {
         let color = if busy > 0.0 { palette::viridis(busy) } else { IDLE };
         (color, (2.0 + 7.0 * busy.clamp(0.0, 1.0)) * self.scale)
     }
@@ -165,58 +164,65 @@ impl<'a> Picture<'a> {
 
     fn nodes(&self, canvas: &mut Canvas, obstacles: &mut Obstacles) {
         for (node, &at) in self.scene.nodes.iter().zip(&self.placed.points) {
-            let r = self.radius;
-            let area = Area { x: at.x - r, y: at.y - r, width: 2.0 * r, height: 2.0 * r };
-            let (shape, ink) = node_shape(node.switch, node.busy, at, r);
+            let (shape, ink) = node_shape(node.switch, node.busy, at, self.radius);
             let what = if node.switch { "a switch".to_owned() } else { format!("compute {}", percent(node.busy)) };
             canvas.push(shape.titled(format!("{}: {what}", node.name)));
-            if let Some(size) = self.name_size(&node.name) {
-                let baseline = at.y + CAP_HEIGHT * size / 2.0;
-                canvas.push(Shape::text(node.name.as_str(), at.x, baseline, Anchor::Middle, size, ink));
+            let figure = self.figure_inside(node);
+            if let Some(size) = self.name_size {
+                let rise = if figure.is_some() { 4.0 } else { -CAP_HEIGHT * size / 2.0 };
+                canvas.push(Shape::text(node.name.as_str(), at.x, at.y - rise, Anchor::Middle, size, ink));
             }
-            obstacles.areas.push(area);
+            if let Some(figure) = figure {
+                canvas.push(Shape::text(figure, at.x, at.y + 11.0, Anchor::Middle, SMALL, ink));
+            }
+            let reach = if node.switch { 1.15 * self.radius } else { self.radius };
+            obstacles.circles.push((at, reach));
         }
     }
 
-    /// The size of text at which a name fits into a node.
-    fn name_size(&self, name: &str) -> Option<f64> {
-        let fits = |size: &f64| {
-            size * CAP_HEIGHT < 1.4 * self.radius && width(name, *size, Weight::Regular) <= 2.0 * self.radius - 4.0
-        };
-        [TICK_SIZE, TICK_SIZE - 2.0].into_iter().find(fits)
+    /// The use of a node, if it stands in the node, below the name.
+    fn figure_inside(&self, node: &TopologyNode) -> Option<String> {
+        (self.name_size.is_some() && self.radius >= 20.0).then(|| figure(node))?
     }
 
-    /// Names that do not fit into nodes, use of nodes, use of crowded links.
+    /// Names and use of nodes that do not stand in them, use of crowded links, numbers of parallel links.
     fn labels(&self, canvas: &mut Canvas, obstacles: &mut Obstacles, arrows: &[Arrow]) {
-        // Tiny nodes have their names and figures in their titles alone.
-        if self.radius < 9.0 {
+        if self.scene.nodes.len() > LABELLED_NODES_MAX || self.radius < 7.0 {
             return;
         }
         for arrow in arrows.iter().filter(|arrow| arrow.busy >= CROWDED) {
-            self.crowded(canvas, obstacles, arrow);
+            self.beside_arrow(canvas, obstacles, arrow, &percent(arrow.busy), BLACK);
+        }
+        for arrow in arrows.iter().filter(|arrow| arrow.count > 1 && arrow.from < arrow.to) {
+            self.beside_arrow(canvas, obstacles, arrow, &format!("×{}", arrow.count), GREY_TEXT);
         }
         let angles = self.angles(arrows);
+        let size = if self.radius < 14.0 { SMALL } else { TICK_SIZE };
         for (index, node) in self.scene.nodes.iter().enumerate() {
-            let inside = self.name_size(&node.name).is_some();
-            let name = if inside { "".into() } else { fit(&node.name, TICK_SIZE, Weight::Regular, NAME_WIDTH_MAX) };
-            let share = if node.switch || node.busy <= 0.0 { String::new() } else { percent(node.busy) };
-            let lines: Vec<(&str, _)> = [(&*name, BLACK), (share.as_str(), GREY_TEXT)]
-                .into_iter()
-                .filter(|(text, _)| !text.is_empty())
-                .collect();
-            let widest = lines.iter().map(|(text, _)| width(text, TICK_SIZE, Weight::Regular)).fold(0.0, f64::max);
-            let size = (widest + 4.0, 14.0 * lines.len() as f64);
+            let mut lines = Vec::new();
+            if self.name_size.is_none() {
+                lines.push((squeeze(&node.name, size, Weight::Regular, NAME_WIDTH_MAX).into_owned(), BLACK));
+            }
+            if self.figure_inside(node).is_none() {
+                lines.extend(figure(node).map(|figure| (figure, GREY_TEXT)));
+            }
             let center = self.placed.points[index];
-            if lines.is_empty() {
-                continue;
+            let reach = if node.switch { self.radius * 1.15 } else { self.radius } + 1.5;
+            // Where there is no room for both lines, there may be for the first.
+            while !lines.is_empty() {
+                let widest = lines.iter().map(|(text, _)| width(text, size, Weight::Regular)).fold(0.0, f64::max);
+                let extent = (widest + 4.0, (size + 2.0) * lines.len() as f64);
+                if let Some(area) = obstacles.beside(center, reach, extent, &angles[index], FIELD) {
+                    for (row, (text, color)) in lines.iter().enumerate() {
+                        let baseline = area.y + (size + 2.0) * row as f64 + size - 1.0;
+                        let x = area.center().x;
+                        canvas.push(Shape::text(text.as_str(), x, baseline, Anchor::Middle, size, *color));
+                    }
+                    obstacles.areas.push(area);
+                    break;
+                }
+                lines.pop();
             }
-            let reach = if node.switch { self.radius * 1.2 } else { self.radius } + 3.0;
-            let Some(area) = obstacles.beside(center, reach, size, &angles[index], FIELD) else { continue };
-            for (row, (text, color)) in lines.iter().enumerate() {
-                let baseline = area.y + 14.0 * row as f64 + 11.0;
-                canvas.push(Shape::text(*text, area.center().x, baseline, Anchor::Middle, TICK_SIZE, *color));
-            }
-            obstacles.areas.push(area);
         }
     }
 
@@ -232,14 +238,14 @@ impl<'a> Picture<'a> {
         angles
     }
 
-    /// The use of a crowded link on its own outer side, a third of the way or where there is room.
-    fn crowded(&self, canvas: &mut Canvas, obstacles: &mut Obstacles, arrow: &Arrow) {
-        let text = percent(arrow.busy);
-        let size = (width(&text, TICK_SIZE, Weight::Regular) + 2.0, TICK_SIZE);
+    /// A label on an arrow's own outer side, a third of the way or where there is room.
+    fn beside_arrow(&self, canvas: &mut Canvas, obstacles: &mut Obstacles, arrow: &Arrow, text: &str, color: Rgb) {
+        let font = if self.radius < 14.0 { SMALL } else { TICK_SIZE };
+        let (wide, high) = (width(text, font, Weight::Regular) + 2.0, font);
         let (from, to) = (self.placed.points[arrow.from], self.placed.points[arrow.to]);
         let along = arrow.wraps.unwrap_or_else(|| unit(from, to));
         let (_, thickness) = self.look(arrow.busy);
-        let aside = 3.0 * self.scale + thickness + 4.0 + along.y.abs() * size.0 / 2.0 + along.x.abs() * size.1 / 2.0;
+        let aside = 3.0 * self.scale + thickness + 4.0 + along.y.abs() * wide / 2.0 + along.x.abs() * high / 2.0;
         let length = match arrow.wraps {
             Some(_) => self.radius * (1.0 + STUB) * 2.0,
             None => libm::hypot(to.x - from.x, to.y - from.y),
@@ -248,19 +254,24 @@ impl<'a> Picture<'a> {
             let at = part * length;
             let x = from.x + along.x * at - along.y * aside;
             let y = from.y + along.y * at + along.x * aside;
-            let area = Area { x: x - size.0 / 2.0, y: y - size.1 / 2.0, width: size.0, height: size.1 };
+            let area = Area { x: x - wide / 2.0, y: y - high / 2.0, width: wide, height: high };
             obstacles.is_free(area, FIELD).then_some(area)
         });
         if let Some(area) = free {
-            let baseline = area.center().y + CAP_HEIGHT * TICK_SIZE / 2.0;
-            canvas.push(Shape::text(text, area.center().x, baseline, Anchor::Middle, TICK_SIZE, BLACK));
+            let baseline = area.center().y + CAP_HEIGHT * font / 2.0;
+            canvas.push(Shape::text(text, area.center().x, baseline, Anchor::Middle, font, color));
             obstacles.areas.push(area);
         }
     }
 }
 
+/// The use of a node that computes.
+fn figure(node: &TopologyNode) -> Option<String> {
+    (!node.switch && node.busy > 0.0).then(|| percent(node.busy))
+}
+
 /// Circles compute, squares relay; what does not compute is pale. Also the colour of text on it.
-fn node_shape(switch: bool, busy: f64, at: Point, radius: f64) -> (Shape, crate::pictures::canvas::Rgb) {
+fn node_shape(switch: bool, busy: f64, at: Point, radius: f64) -> (Shape, Rgb) {
     if switch {
         let half = radius * 0.9;
         let area = Area { x: at.x - half, y: at.y - half, width: 2.0 * half, height: 2.0 * half };

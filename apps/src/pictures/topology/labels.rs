@@ -10,6 +10,8 @@ const DIRECTIONS: usize = 16;
 #[derive(Default)]
 pub(super) struct Obstacles {
     pub(super) areas: Vec<Area>,
+    /// Centres and radii.
+    pub(super) circles: Vec<(Point, f64)>,
     /// Ends and half the width of thick lines.
     pub(super) lines: Vec<(Point, Point, f64)>,
 }
@@ -22,6 +24,7 @@ impl Obstacles {
             && area.bottom() <= bounds.bottom();
         inside
             && !self.areas.iter().any(|&other| area.overlaps(other))
+            && !self.circles.iter().any(|&(center, radius)| distance(area, center) < radius)
             && !self.lines.iter().any(|&(from, to, half)| crosses(grown(area, half), from, to))
     }
 
@@ -40,10 +43,15 @@ impl Obstacles {
         directions.sort_by(|&a, &b| (clearance(b) * 1e6).round().total_cmp(&(clearance(a) * 1e6).round()));
         directions.into_iter().find_map(|direction| {
             let (cos, sin) = (libm::cos(direction), libm::sin(direction));
-            // The box touches the circle of the given radius from outside: the support of a box along the direction.
-            let reach = radius + cos.abs() * width / 2.0 + sin.abs() * height / 2.0;
-            let at = Point { x: center.x + cos * reach, y: center.y + sin * reach };
-            let area = Area { x: at.x - width / 2.0, y: at.y - height / 2.0, width, height };
+            let place = |reach: f64| Area {
+                x: center.x + cos * reach - width / 2.0,
+                y: center.y + sin * reach - height / 2.0,
+                width,
+                height,
+            };
+            // As close as the box comes without touching the circle.
+            let steps = (radius + width + height).ceil() as u32;
+            let area = (0..=steps).map(|step| place(f64::from(step))).find(|&a| distance(a, center) >= radius)?;
             self.is_free(area, bounds).then_some(area)
         })
     }
@@ -53,6 +61,13 @@ impl Obstacles {
 fn apart(a: f64, b: f64) -> f64 {
     let turn = (a - b).rem_euclid(TAU);
     turn.min(TAU - turn)
+}
+
+/// From a rectangle to a point; 0 inside.
+fn distance(area: Area, point: Point) -> f64 {
+    let dx = (area.x - point.x).max(point.x - area.right()).max(0.0);
+    let dy = (area.y - point.y).max(point.y - area.bottom()).max(0.0);
+    libm::hypot(dx, dy)
 }
 
 fn grown(area: Area, by: f64) -> Area {

@@ -7,49 +7,61 @@ use std::f64::consts::{FRAC_PI_2, PI, TAU};
 /// Neighbours are at most this far apart, in logical pixels: small machines stay compact.
 const SPACING_MAX: f64 = 220.0;
 /// One axis may be stretched this much over the other.
-const STRETCH_MAX: f64 = 1.7;
-/// Nodes of a line per row.
-const LINE_ROW: usize = 12;
+const STRETCH_MAX: f64 = 1.6;
+/// Largest and smallest radius of a node.
+const RADIUS: (f64, f64) = (25.0, 2.0);
+/// Radius of a node over the distance to its nearest neighbour.
+const RADIUS_SHARE: f64 = 0.28;
+/// Room around the outermost nodes: for a label, or for the stubs of links that wrap around a grid.
+const LABEL_ROOM: f64 = 18.0;
+/// Length of a stub in radii.
+pub(super) const STUB: f64 = 1.3;
 
-/// Positions of nodes, and what drawing links needs to know about them.
+/// Positions of nodes, and what drawing them and their links needs to know.
 pub(super) struct Placed {
     /// Per node.
     pub(super) points: Vec<Point>,
-    /// Distance of the two nodes that are closest; infinite for one node.
-    pub(super) spacing: f64,
+    /// Radius of every node.
+    pub(super) radius: f64,
     /// Columns, rows and planes, if nodes lie in a grid.
     pub(super) grid: Option<[usize; 3]>,
 }
 
-/// Places the nodes of `scene` within `area`. Quadratic in nodes.
-pub(super) fn place(scene: &TopologyScene, area: Area) -> Placed {
+/// Places the nodes of `scene` within `field`. Quadratic in nodes.
+pub(super) fn place(scene: &TopologyScene, field: Area) -> Placed {
+    let (unit, stretch, grid) = shape(scene);
+    let within = |radius: f64| {
+        let room = if grid.is_some() { (radius * STUB).max(LABEL_ROOM) } else { LABEL_ROOM };
+        let inset = radius + room + 2.0;
+        let (width, height) = (field.width - 2.0 * inset, field.height - 2.0 * inset);
+        fit(&unit, Area { x: field.x + inset, y: field.y + inset, width, height }, stretch)
+    };
+    let radius = |points: &[Point]| (spacing(points) * RADIUS_SHARE).clamp(RADIUS.1, RADIUS.0);
+    // Small nodes leave more room to spread than large ones: the second pass uses it.
+    let first = radius(&within(RADIUS.0));
+    Placed { points: within(first), radius: first, grid }
+}
+
+/// Places on a scale of their own, how much more one axis may be scaled than the other, and the sides of the grid.
+fn shape(scene: &TopologyScene) -> (Vec<Point>, f64, Option<[usize; 3]>) {
     let count = scene.nodes.len();
-    let mut grid = None;
-    let mut stretch = 1.0;
-    let unit = match &scene.layout {
+    match &scene.layout {
         &Layout::Grid { columns, rows, planes }
             if columns.checked_mul(rows).and_then(|n| n.checked_mul(planes)) == Some(count) =>
         {
-            grid = Some([columns, rows, planes]);
-            stretch = STRETCH_MAX;
-            lattice([columns, rows, planes])
+            let sides = [columns, rows, planes];
+            (lattice(sides), STRETCH_MAX, Some(sides))
         }
-        Layout::Line => line(count),
-        Layout::Circle => circle(count, if count == 2 { PI } else { -FRAC_PI_2 }),
-        &Layout::Star { hub } if hub < count => star(count, hub),
-        Layout::Levels(levels) if levels.len() == count => {
-            stretch = f64::INFINITY;
-            tree(levels)
-        }
-        &Layout::Circles { first } if first > 0 && first < count => circles(scene, first),
+        Layout::Line => (line(count), 1.0, None),
+        Layout::Circle => (circle(count, if count == 2 { PI } else { -FRAC_PI_2 }), 1.0, None),
+        &Layout::Star { hub } if hub < count => (star(count, hub), 1.0, None),
+        Layout::Levels(levels) if levels.len() == count => (tree(levels), f64::INFINITY, None),
+        &Layout::Circles { first } if first > 0 && first < count => (circles(scene, first), 1.0, None),
         _ => {
-            stretch = STRETCH_MAX;
-            stress::place(count, &scene.links.iter().map(|link| (link.from, link.to)).collect::<Vec<_>>())
+            let links: Vec<_> = scene.links.iter().map(|link| (link.from, link.to)).collect();
+            (stress::place(count, &links), STRETCH_MAX, None)
         }
-    };
-    let points = fit(&unit, area, stretch);
-    let spacing = spacing(&points);
-    Placed { points, spacing, grid }
+    }
 }
 
 /// Rows, columns and planes; planes are shifted by less than a cell, so that no two nodes share a line of another plane.
@@ -65,10 +77,12 @@ fn lattice([columns, rows, planes]: [usize; 3]) -> Vec<Point> {
     points
 }
 
+/// A chain in rows of alternating direction, about as wide as the canvas is.
 fn line(count: usize) -> Vec<Point> {
+    let columns = (8..).find(|c| c * c * 3 >= count * 5).expect("some square is large enough");
     let place = |i: usize| {
-        let (row, step) = (i / LINE_ROW, i % LINE_ROW);
-        let column = if row.is_multiple_of(2) { step } else { LINE_ROW - 1 - step };
+        let (row, step) = (i / columns, i % columns);
+        let column = if row.is_multiple_of(2) { step } else { columns - 1 - step };
         Point { x: column as f64, y: row as f64 }
     };
     (0..count).map(place).collect()
