@@ -3,12 +3,17 @@
 #[path = "pictures/scenes.rs"]
 mod scenes;
 
+use ::calendars::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Rotation};
 use roxmltree::{Document, Node};
 use scenes::calendars::{self, blank};
 use scenes::topologies;
+use sim_core::{Actor, ActorState, App, Channel, InitialTokens, mix::Mix};
+use sim_core::{ActorId, ChannelId, IdVec, Link, LogicalLatency, Machine, Node as MachineNode, NodeId};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use tidelock::pictures::{self, PictureError};
+use tidelock::pictures::{
+    self, Bar, BarDetail, CalendarScene, FrameChannels, LaneKind, Layout, PictureError, TopologyScene,
+};
 
 /// A folder of this test alone.
 fn folder(name: &str) -> PathBuf {
@@ -183,6 +188,18 @@ fn a_long_metacycle_costs_no_more_than_its_bars() {
 }
 
 #[test]
+fn the_longest_metacycle_is_drawn() {
+    let mut scene = calendars::single();
+    scene.metacycle = i64::MAX;
+    scene.nodes[0].lanes[1].bars[0].length = i64::MAX;
+    scene.nodes[0].lanes[1].bars[0].start = 1;
+    let page = pictures::calendar_svg(&scene).remove(0);
+    assert!(
+        page.contains("100 %") && page.contains("9\u{2009}223\u{2009}372\u{2009}036\u{2009}854\u{2009}775\u{2009}807")
+    );
+}
+
+#[test]
 fn nothing_at_all_is_a_picture_too() {
     let pages = pictures::calendar_svg(&blank("nothing", 1));
     assert!(pages[0].contains("no unit acts in any slot"));
@@ -235,6 +252,109 @@ fn pages_go_to_numbered_files_and_bad_paths_are_errors() {
     let failure = |extension: &str| pictures::calendar(&small, &nowhere.with_extension(extension)).unwrap_err();
     assert!(matches!(failure("svg"), PictureError::Write { .. }));
     assert!(matches!(failure("png"), PictureError::Encode { .. }));
+}
+
+/// An actor on node 0 sends two words to one on node 1, over a link of latency 2.
+fn pipeline() -> (App, Machine, CalendarSet, FrameChannels) {
+    let actor = |name: &str| Actor {
+        name: name.to_owned(),
+        exec: vec![3],
+        state: ActorState::None,
+        behaviour: std::sync::Arc::new(Mix::new(name, Vec::new())),
+        pin: None,
+        fed: false,
+        place: None,
+    };
+    let channel = Channel {
+        name: "c".to_owned(),
+        source: ActorId(0),
+        source_port: 0,
+        target: ActorId(1),
+        target_port: 0,
+        produce: vec![2],
+        consume: vec![2],
+        token_bits: 64,
+        initial: InitialTokens::none(),
+        place: None,
+    };
+    let app = App::new("pair", vec![actor("a"), actor("b")], vec![channel]).unwrap();
+    let link = |source, target| Link { source: NodeId(source), target: NodeId(target), latency: LogicalLatency(2) };
+    let nodes = vec![MachineNode::new("n0", 1), MachineNode::new("n1", 1)];
+    let machine = Machine::new("line:2", nodes, vec![link(0, 1), link(1, 0)]).unwrap();
+    let firing = |actor, slot| NodeCalendar {
+        compute: vec![ComputeEntry {
+            slot,
+            first: 0,
+            place: 0,
+            core: 0,
+            actor: ActorId(actor),
+            index: 0,
+            exec: 3,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+        }],
+    };
+    let frames = |slot| vec![FrameEntry { slot, length: 2, first: 0, place: 0, address: Rotation::fixed(0) }];
+    let calendars = CalendarSet {
+        version: CalendarSet::VERSION,
+        app: "pair".to_owned(),
+        machine: "line:2".to_owned(),
+        metacycle: 10,
+        unroll: 2,
+        nodes: vec![firing(0, 0), firing(1, 8)].into(),
+        links: vec![LinkCalendar { gather: frames(3), scatter: frames(5) }, LinkCalendar::default()].into(),
+    };
+    let carried: IdVec<_, _> = vec![vec![ChannelId(0)], Vec::new()].into();
+    (app, machine, calendars, FrameChannels { gather: carried.clone(), scatter: carried })
+}
+
+#[test]
+fn a_scene_holds_what_the_calendars_say() {
+    let (app, machine, calendars, frames) = pipeline();
+    let scene = CalendarScene::new(&app, &machine, &calendars, &frames);
+    assert_eq!(scene.title, "pair on line:2");
+    assert_eq!(scene.subtitle, "metacycle 10 ticks · 2 iterations per metacycle");
+    assert_eq!((scene.categories, scene.channels), (vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()]));
+    let lanes = |node: usize| scene.nodes[node].lanes.iter().map(|lane| (lane.kind, lane.bars.clone())).collect();
+    let frames = |start| Bar { start, length: 2, category: 0, detail: BarDetail::Frames { channel: 0, link: 0 } };
+    let firing = |start, category| Bar { start, length: 3, category, detail: BarDetail::Firing(0) };
+    let (scatter, compute, gather) = (LaneKind::Scatter, LaneKind::Compute { core: 0 }, LaneKind::Gather);
+    let first: Vec<_> = lanes(0);
+    assert_eq!(first, [(scatter, vec![]), (compute, vec![firing(0, 0)]), (gather, vec![frames(3)])]);
+    let second: Vec<_> = lanes(1);
+    assert_eq!(second, [(scatter, vec![frames(5)]), (compute, vec![firing(8, 1)]), (gather, vec![])]);
+    assert_eq!(scene.links.iter().map(|link| link.bars.clone()).collect::<Vec<_>>(), [vec![frames(3)], vec![]]);
+}
+
+#[test]
+fn a_topology_scene_tells_the_use_of_nodes_and_links() {
+    let (_, machine, calendars, _) = pipeline();
+    let scene = TopologyScene::new(&machine, Some(&calendars), Layout::Line);
+    assert_eq!(scene.nodes.iter().map(|node| node.busy).collect::<Vec<_>>(), [0.3, 0.3]);
+    assert_eq!(scene.links.iter().map(|link| link.busy).collect::<Vec<_>>(), [0.2, 0.0]);
+    let bare = TopologyScene::new(&machine, None, Layout::Line);
+    assert!(bare.nodes.iter().all(|node| node.busy == 0.0) && bare.links.iter().all(|link| link.busy == 0.0));
+}
+
+/// Layouts that do not fit the machine, links from a node to itself, and an empty machine are drawn all the same.
+#[test]
+fn any_topology_scene_is_drawn() {
+    let good = topologies::torus();
+    let layouts = [
+        Layout::Grid { columns: 0, rows: usize::MAX, planes: 2 },
+        Layout::Grid { columns: 16, rows: 1, planes: 1 },
+        Layout::Star { hub: 99 },
+        Layout::Levels(vec![0, 1]),
+        Layout::Circles { first: 16 },
+        Layout::Circles { first: 0 },
+    ];
+    for layout in layouts {
+        let mut scene = TopologyScene { layout, ..good.clone() };
+        scene.links[0].to = scene.links[0].from;
+        Document::parse(&pictures::topology_svg(&scene)).unwrap();
+        (scene.nodes, scene.links) = (Vec::new(), Vec::new());
+        Document::parse(&pictures::topology_svg(&scene)).unwrap();
+    }
 }
 
 /// Writes all scenes as PNG and SVG, to be looked at.

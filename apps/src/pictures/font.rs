@@ -74,9 +74,9 @@ pub(crate) fn squeeze(text: &str, size: f64, weight: Weight, limit: f64) -> Cow<
             break;
         }
         if next_is_head {
-            head.push(c)
+            head.push(c);
         } else {
-            tail.push(c)
+            tail.push(c);
         }
         next_is_head = !next_is_head;
     }

@@ -3,6 +3,18 @@
 //! Two steps: a *scene* is plain data, made from calendars or by hand; a drawing function lays it out on a canvas of
 //! 1 000 logical pixels and writes it. Files go exactly where the caller says; nothing else is read or written, and equal
 //! scenes give equal bytes.
+//!
+//! ```
+//! use sim_core::{Link, LogicalLatency, Machine, Node, NodeId};
+//! use tidelock::pictures::{self, Layout, TopologyScene};
+//!
+//! let wire = |source, target| Link { source: NodeId(source), target: NodeId(target), latency: LogicalLatency(1) };
+//! let nodes = vec![Node::new("left", 1), Node::new("right", 1)];
+//! let machine = Machine::new("pair", nodes, vec![wire(0, 1), wire(1, 0)])?;
+//! let scene = TopologyScene::new(&machine, None, Layout::Line);
+//! assert!(pictures::topology_svg(&scene).contains("<title>left→right: 0 %</title>"));
+//! # Ok::<(), sim_core::MachineError>(())
+//! ```
 
 pub mod calendar;
 pub mod topology;

@@ -18,6 +18,8 @@ const LINK_HEIGHT: f64 = 14.0;
 const ROW_HEIGHT_MIN: f64 = 4.0;
 const LANE_GAP: f64 = 2.0;
 const GROUP_GAP: f64 = 12.0;
+/// From the last node to the first link.
+const LINKS_HEADING: f64 = 34.0;
 /// Distance of everything from the picture's border.
 const MARGIN: f64 = 16.0;
 /// Room right of the lanes, for their use.
@@ -155,7 +157,7 @@ impl<'a> Page<'a> {
             let mut rows = self.node_rows(nodes);
             let nodes_bottom = self.y;
             if !links.is_empty() {
-                self.y += 34.0;
+                self.y += LINKS_HEADING;
                 self.canvas.push(
                     Shape::text("links", MARGIN, self.y - 8.0, Anchor::Start, AXIS_SIZE, BLACK)
                         .bold()
@@ -280,51 +282,42 @@ impl<'a> Page<'a> {
         rows
     }
 
-    /// Grounds of the lanes, lines at round slots, and the numbers below and, for tall pages, above them. `split` is the
-    /// bottom of the nodes if links follow: the lines leave the heading between them free.
+    /// Grounds of the lanes, lines at round slots, and the axis. `split` is the bottom of the nodes if links follow: the
+    /// lines leave the heading between them free.
     fn grid(&mut self, plot: Area, rows: &[Row], split: Option<f64>) {
         for row in rows {
             self.canvas.push(Shape::rect(row.area, GROUND));
         }
-        let metacycle = self.plan.scene.metacycle;
-        let label = width(&grouped(metacycle), TICK_SIZE, Weight::Regular);
-        let most = ((plot.width / (label + 28.0)) as usize).clamp(2, 10);
-        let mut ticks = round_ticks(metacycle, most);
-        let at = |tick: i64| snap(plot.x + plot.width * (tick as f64 / metacycle as f64));
-        // The metacycle itself is always marked; a round number too close before it gives way.
-        if ticks.last() != Some(&metacycle) {
-            if ticks.len() > 1 && at(metacycle) - at(*ticks.last().expect("0 is a tick")) < label + 12.0 {
-                ticks.pop();
-            }
-            ticks.push(metacycle);
-        }
         let spans = match split {
-            Some(bottom) => vec![(plot.y, bottom), (bottom + 34.0, plot.bottom())],
+            Some(bottom) => vec![(plot.y, bottom), (bottom + LINKS_HEADING, plot.bottom())],
             None => vec![(plot.y, plot.bottom())],
         };
-        let is_tall = plot.height > 600.0;
-        for &tick in &ticks {
+        let marks = marks(plot, self.plan.scene.metacycle);
+        for (x, _) in &marks {
             for &(top, bottom) in &spans {
-                let line = Area { x: at(tick) - 0.5, y: top - 4.0, width: 1.0, height: bottom - top + 8.0 };
+                let line = Area { x: x - 0.5, y: top - 4.0, width: 1.0, height: bottom - top + 8.0 };
                 self.canvas.push(Shape::rect(line, Paint::from(IDLE).faded(0.6)));
             }
-            let mut number = |y| {
-                let text = grouped(tick);
-                self.canvas.push(Shape::text(text, at(tick), y, Anchor::Middle, TICK_SIZE, GREY_TEXT));
-            };
-            number(plot.bottom() + 18.0);
-            if is_tall {
-                number(plot.y - 8.0);
+        }
+        self.axis(plot, &marks);
+    }
+
+    /// Numbers below the lanes and, on tall pages, above them too.
+    fn axis(&mut self, plot: Area, marks: &[(f64, i64)]) {
+        let is_tall = plot.height > 600.0;
+        let above = is_tall.then_some(plot.y - 8.0);
+        for y in above.into_iter().chain([plot.bottom() + 18.0]) {
+            for &(x, slot) in marks {
+                let text = grouped(slot);
+                let rightmost = f64::from(WIDTH) - 4.0 - width(&text, TICK_SIZE, Weight::Regular) / 2.0;
+                self.canvas.push(Shape::text(text, x.min(rightmost), y, Anchor::Middle, TICK_SIZE, GREY_TEXT));
             }
         }
-        let axis = "slot in metacycle (ticks)";
-        let (middle, baseline) = (plot.center().x, plot.bottom() + 38.0);
-        self.canvas.push(Shape::text(axis, middle, baseline, Anchor::Middle, AXIS_SIZE, BLACK));
-        // Above the first lane's right end the last number may stand: the heading of the column stays right of it.
-        let right = f64::from(WIDTH) - MARGIN;
-        let first = rows.first().map_or(plot.y, |row| row.area.y);
-        let y = if is_tall { first - 8.0 - TICK_SIZE - 2.0 } else { first - 8.0 };
-        self.canvas.push(Shape::text("use", right, y, Anchor::End, TICK_SIZE, GREY_TEXT));
+        let (text, middle) = ("slot in metacycle (ticks)", plot.center().x);
+        self.canvas.push(Shape::text(text, middle, plot.bottom() + 38.0, Anchor::Middle, AXIS_SIZE, BLACK));
+        // The heading of the column of figures keeps clear of the numbers.
+        let y = plot.y - if is_tall { 22.0 } else { 8.0 };
+        self.canvas.push(Shape::text("use", f64::from(WIDTH) - MARGIN, y, Anchor::End, TICK_SIZE, GREY_TEXT));
     }
 
     fn row(&mut self, row: &Row) {
@@ -417,9 +410,21 @@ impl<'a> Page<'a> {
     }
 }
 
+/// Positions of round slots with their numbers. The end is always marked; a round number too close before it gives way.
+fn marks(plot: Area, metacycle: i64) -> Vec<(f64, i64)> {
+    let label = width(&grouped(metacycle), TICK_SIZE, Weight::Regular);
+    let most = ((plot.width / (label + 28.0)) as usize).clamp(2, 10);
+    let at = |slot: i64| snap(plot.x + plot.width * (slot as f64 / metacycle as f64));
+    let mut marks: Vec<_> = round_ticks(metacycle, most).into_iter().map(|slot| (at(slot), slot)).collect();
+    let end = (plot.right(), metacycle);
+    marks.retain(|&(x, slot)| slot == 0 || end.0 - x >= label + 12.0);
+    marks.push(end);
+    marks
+}
+
 /// Slots in which some bar is busy, if bars do not overlap.
 fn busy(bars: &[Bar], metacycle: i64) -> i64 {
-    bars.iter().map(|bar| bar.length.min(metacycle)).sum()
+    bars.iter().map(|bar| bar.length.min(metacycle)).fold(0, i64::saturating_add)
 }
 
 /// The strip of a lane that row `row` takes.
@@ -447,7 +452,7 @@ fn link_label(from: &str, to: &str, room: f64) -> String {
 
 /// "slot 3" or "slots 3–5"; a run that wraps past `metacycle` says so.
 fn slots(start: i64, length: i64, metacycle: Option<i64>) -> String {
-    let last = start + length - 1;
+    let last = start.saturating_add(length - 1);
     match metacycle {
         _ if length == 1 => format!("slot {}", grouped(start)),
         Some(metacycle) if last >= metacycle => {

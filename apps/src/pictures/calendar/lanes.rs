@@ -13,7 +13,7 @@ const NARROW: f64 = 2.0;
 /// Shades that tell how busy a column is.
 const SHADES: f64 = 4.0;
 /// Opacity of the least busy column.
-const FAINTEST: f64 = 0.4;
+const FAINTEST: f64 = 0.5;
 
 /// A bar, or the part of it at one edge of the picture.
 #[derive(Clone, Copy, Debug, PartialEq)]

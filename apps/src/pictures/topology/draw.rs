@@ -14,6 +14,7 @@ const HEIGHT: u32 = 600;
 const MARGIN: f64 = 16.0;
 /// Text where there is little room.
 const SMALL: f64 = 10.0;
+const TINY: f64 = 8.0;
 /// Where nodes and their labels lie.
 const FIELD: Area = Area { x: MARGIN, y: 72.0, width: 830.0, height: 492.0 };
 /// Names outside of nodes are cut to this width.
@@ -77,8 +78,8 @@ impl<'a> Picture<'a> {
         let placed = layout::place(scene, FIELD);
         let radius = placed.radius;
         let widest = |size| scene.nodes.iter().map(|n| width(&n.name, size, Weight::Regular)).fold(0.0, f64::max);
-        let fits = |&size: &f64| size * CAP_HEIGHT < 1.2 * radius && widest(size) <= 2.0 * radius - 4.0;
-        let name_size = [TICK_SIZE, SMALL].into_iter().find(fits);
+        let fits = |&size: &f64| size * CAP_HEIGHT < 1.2 * radius && widest(size) <= 2.0 * radius - 2.0;
+        let name_size = [TICK_SIZE, SMALL, TINY].into_iter().find(fits);
         Self { scene, placed, radius, name_size, scale: (radius / 22.0).clamp(0.15, 1.0) }
     }
 
@@ -197,33 +198,61 @@ impl<'a> Picture<'a> {
             self.beside_arrow(canvas, obstacles, arrow, &format!("×{}", arrow.count), GREY_TEXT);
         }
         let angles = self.angles(arrows);
-        let size = if self.radius < 14.0 { SMALL } else { TICK_SIZE };
-        for (index, node) in self.scene.nodes.iter().enumerate() {
-            let mut lines = Vec::new();
-            if self.name_size.is_none() {
-                lines.push((squeeze(&node.name, size, Weight::Regular, NAME_WIDTH_MAX).into_owned(), BLACK));
+        let mut nodes = self.scene.nodes.iter().zip(&self.placed.points).zip(&angles);
+        if self.name_size.is_some() {
+            // Figures tell something only if all are there.
+            let mark = (canvas.shapes.len(), obstacles.areas.len());
+            let complete = nodes.all(|((node, &at), angles)| match self.figure_beside(node) {
+                Some(line) => self.beside_node(canvas, obstacles, node, at, angles, &[line]),
+                None => true,
+            });
+            if !complete {
+                canvas.shapes.truncate(mark.0);
+                obstacles.areas.truncate(mark.1);
             }
-            if self.figure_inside(node).is_none() {
-                lines.extend(figure(node).map(|figure| (figure, GREY_TEXT)));
-            }
-            let center = self.placed.points[index];
-            let reach = if node.switch { self.radius * 1.15 } else { self.radius } + 1.5;
-            // Where there is no room for both lines, there may be for the first.
-            while !lines.is_empty() {
-                let widest = lines.iter().map(|(text, _)| width(text, size, Weight::Regular)).fold(0.0, f64::max);
-                let extent = (widest + 4.0, (size + 2.0) * lines.len() as f64);
-                if let Some(area) = obstacles.beside(center, reach, extent, &angles[index], FIELD) {
-                    for (row, (text, color)) in lines.iter().enumerate() {
-                        let baseline = area.y + (size + 2.0) * row as f64 + size - 1.0;
-                        let x = area.center().x;
-                        canvas.push(Shape::text(text.as_str(), x, baseline, Anchor::Middle, size, *color));
-                    }
-                    obstacles.areas.push(area);
-                    break;
-                }
-                lines.pop();
+            return;
+        }
+        for ((node, &at), angles) in nodes {
+            let name = squeeze(&node.name, self.label_size(), Weight::Regular, NAME_WIDTH_MAX).into_owned();
+            let mut lines = vec![(name, BLACK)];
+            lines.extend(self.figure_beside(node));
+            // Where there is no room for both lines, there may be for the name.
+            let both = self.beside_node(canvas, obstacles, node, at, angles, &lines);
+            if !both && lines.len() > 1 {
+                self.beside_node(canvas, obstacles, node, at, angles, &lines[..1]);
             }
         }
+    }
+
+    fn label_size(&self) -> f64 {
+        if self.radius < 14.0 { SMALL } else { TICK_SIZE }
+    }
+
+    fn figure_beside(&self, node: &TopologyNode) -> Option<(String, Rgb)> {
+        if self.figure_inside(node).is_some() { None } else { figure(node).map(|figure| (figure, GREY_TEXT)) }
+    }
+
+    /// Puts lines of text beside a node; whether there was room.
+    fn beside_node(
+        &self,
+        canvas: &mut Canvas,
+        obstacles: &mut Obstacles,
+        node: &TopologyNode,
+        at: Point,
+        angles: &[f64],
+        lines: &[(String, Rgb)],
+    ) -> bool {
+        let size = self.label_size();
+        let reach = if node.switch { self.radius * 1.15 } else { self.radius } + 1.5;
+        let widest = lines.iter().map(|(text, _)| width(text, size, Weight::Regular)).fold(0.0, f64::max);
+        let extent = (widest + 4.0, (size + 2.0) * lines.len() as f64);
+        let Some(area) = obstacles.beside(at, reach, extent, angles, FIELD) else { return false };
+        for (row, (text, color)) in lines.iter().enumerate() {
+            let baseline = area.y + (size + 2.0) * row as f64 + size - 1.0;
+            canvas.push(Shape::text(text.as_str(), area.center().x, baseline, Anchor::Middle, size, *color));
+        }
+        obstacles.areas.push(area);
+        true
     }
 
     /// Per node the directions of its links.
@@ -240,7 +269,7 @@ impl<'a> Picture<'a> {
 
     /// A label on an arrow's own outer side, a third of the way or where there is room.
     fn beside_arrow(&self, canvas: &mut Canvas, obstacles: &mut Obstacles, arrow: &Arrow, text: &str, color: Rgb) {
-        let font = if self.radius < 14.0 { SMALL } else { TICK_SIZE };
+        let font = self.label_size();
         let (wide, high) = (width(text, font, Weight::Regular) + 2.0, font);
         let (from, to) = (self.placed.points[arrow.from], self.placed.points[arrow.to]);
         let along = arrow.wraps.unwrap_or_else(|| unit(from, to));

@@ -6,6 +6,9 @@ use std::f64::consts::{PI, TAU};
 /// Directions tried around a node.
 const DIRECTIONS: usize = 16;
 
+/// Other nodes are at least this much further from a label than its own.
+const PLAIN: f64 = 5.0;
+
 /// What is already on the picture.
 #[derive(Default)]
 pub(super) struct Obstacles {
@@ -52,8 +55,14 @@ impl Obstacles {
             // As close as the box comes without touching the circle.
             let steps = (radius + width + height).ceil() as u32;
             let area = (0..=steps).map(|step| place(f64::from(step))).find(|&a| distance(a, center) >= radius)?;
-            self.is_free(area, bounds).then_some(area)
+            (self.is_free(area, bounds) && self.is_plain(area, center, radius)).then_some(area)
         })
+    }
+
+    /// Whether a label clearly belongs to the circle at `center`, and not to one that is hardly further away.
+    fn is_plain(&self, area: Area, center: Point, radius: f64) -> bool {
+        let own = distance(area, center) - radius + PLAIN;
+        self.circles.iter().all(|&(other, size)| other == center || distance(area, other) - size >= own)
     }
 }
 
