@@ -9,3 +9,4 @@ pub mod token;
 
 /// Whose derives make tokens and states: `#[zerocopy(crate = "tidelock::zerocopy")]` finds them without a dependency.
 pub use zerocopy;
+pub mod pictures;
