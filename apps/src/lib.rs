@@ -1,12 +1,17 @@
 //! Compiles synchronous-dataflow applications into calendars for a bittide-style machine, and runs them.
 
-pub mod formats;
 pub mod builder;
+pub mod formats;
 pub mod library;
 pub mod math;
+pub mod pictures;
+pub mod pipeline;
 pub mod prelude;
 pub mod token;
 
+pub use pipeline::{Compiled, Iterations, Run, RunError, compile};
+pub use scheduler::{CompileError, Options};
+pub use sim_core::Machine;
+
 /// Whose derives make tokens and states: `#[zerocopy(crate = "tidelock::zerocopy")]` finds them without a dependency.
 pub use zerocopy;
-pub mod pictures;

@@ -2,6 +2,8 @@
 
 pub use crate::builder::{Actor, ActorHandle, AppBuilder, BuildError, InitialTokens, Input, Output, Rate, Shared};
 pub use crate::math;
+pub use crate::pipeline::{Compiled, Iterations, Run, compile};
 pub use crate::token::{Plain, Token, decode, encode};
-pub use sim_core::{App, Firing, NodeId};
+pub use scheduler::Options;
+pub use sim_core::{App, Firing, Machine, NodeId};
 pub use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

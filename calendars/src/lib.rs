@@ -5,9 +5,9 @@
 pub mod diff;
 pub mod files;
 pub mod format;
+pub mod gantt;
 pub mod literal;
 pub mod lower;
-pub mod gantt;
 pub mod verify;
 
 pub use diff::{Diff, Difference, diff};

@@ -75,7 +75,15 @@ pub(crate) fn allocate(problem: &Problem<'_>, placed: &Placed, slotted: &Slotted
         let tokens: Vec<u32> = stays.iter().map(|stay| stay.token).collect();
         memory.places.insert((node, channel, role), (memory.buffers.len(), tokens));
         let tokens = stays.len() as u32;
-        memory.buffers.push(Buffer { node, channel, role, base: base as u32, words: words as u32, tokens, slots: slots as u32 });
+        memory.buffers.push(Buffer {
+            node,
+            channel,
+            role,
+            base: base as u32,
+            words: words as u32,
+            tokens,
+            slots: slots as u32,
+        });
     }
     Ok(memory)
 }

@@ -7,15 +7,16 @@ use crate::analysis::{AnalysisError, FiringGraph, Repetition, TooManyFirings, an
 use crate::bounds::{Bound, BoundKind, any_placement};
 use crate::buffers::{AddressOverflow, allocate};
 use crate::distance::Distances;
+use crate::emit;
 use crate::placement::{Placed, evaluate, place};
 use crate::problem::Problem;
 use crate::routing::NoPath;
 use crate::schedule::Schedule;
 use crate::slotting::{Slotted, slot};
-use crate::emit;
-use calendars::CalendarSet;
+use calendars::{CalendarSet, Verified};
 use num_rational::Ratio;
-use sim_core::{ActorId, App, Id, IdVec, LinkId, Machine, NodeId};
+use sim_core::{ActorId, App, IdVec, LinkId, Machine, NodeId};
+use std::fmt;
 
 /// What a compilation may be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +38,10 @@ impl Default for Options {
 pub struct Compiled {
     /// Where and when everything happens.
     pub schedule: Schedule,
-    /// The same as calendars, verified.
+    /// The same as calendars.
     pub calendars: CalendarSet,
+    /// What the verifier found out about them: the words that frames carry.
+    pub verified: Verified,
     /// How good it is.
     pub report: Report,
     /// What the user should know although it is no error.
@@ -86,6 +89,34 @@ impl Report {
     }
 }
 
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |gap: f64| format!("{:.1} %", gap * 100.0);
+        writeln!(
+            f,
+            "iteration period  {} ticks (metacycle {}, unroll {})",
+            self.iteration_period, self.metacycle, self.unroll
+        )?;
+        writeln!(
+            f,
+            "bound             {} ticks for this placement, by {} (gap {})",
+            self.placed_bound.ticks,
+            self.placed_bound.kind.name(),
+            percent(self.gap())
+        )?;
+        writeln!(
+            f,
+            "                  {} ticks for any placement, by {} (gap {})",
+            self.bound.ticks,
+            self.bound.kind.name(),
+            percent(self.gap_total())
+        )?;
+        writeln!(f, "latency           {} ticks", self.latency_ticks)?;
+        writeln!(f, "memory            {} words on the fullest node", self.memory_words_max())?;
+        write!(f, "calendars         {} entries", self.calendar_entries)
+    }
+}
+
 /// What the user should know although it is no error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
@@ -104,7 +135,9 @@ pub enum CompileError {
     #[error(transparent)]
     Analysis(#[from] AnalysisError),
     /// More words per metacycle than are planned for.
-    #[error("channel `{channel}` moves {words} words in a metacycle of {unroll} iterations, allowed are {limit} on all channels together")]
+    #[error(
+        "channel `{channel}` moves {words} words in a metacycle of {unroll} iterations, allowed are {limit} on all channels together"
+    )]
     TooManyWords {
         /// The channel's name.
         channel: String,
@@ -124,7 +157,9 @@ pub enum CompileError {
         nodes: usize,
     },
     /// Parts without any link between them: they share no logical time.
-    #[error("machine `{machine}` is disconnected: no link joins {apart} of its {nodes} nodes, such as `{node}`, to `{start}`")]
+    #[error(
+        "machine `{machine}` is disconnected: no link joins {apart} of its {nodes} nodes, such as `{node}`, to `{start}`"
+    )]
     Disconnected {
         /// The machine's name.
         machine: String,
@@ -185,7 +220,7 @@ pub enum CompileError {
     },
     /// The verifier objects to what was made: a fault of the compiler.
     #[error("the compiler made calendars that break {} rules; the first: {}", .0.len(), .0[0])]
-    Unsound(Vec<String>),
+    Unsound(Vec<calendars::Violation>),
 }
 
 impl From<TooManyFirings> for CompileError {
@@ -201,13 +236,12 @@ impl From<TooManyFirings> for CompileError {
 pub fn compile(app: &App, machine: &Machine, options: &Options) -> Result<Compiled, CompileError> {
     let analysis = analyse(app)?;
     let pins = check_machine(app, machine, options)?;
-    let compiler = Compiler { app, machine, repetition: &analysis.repetition, distances: &Distances::new(machine), pins: &pins };
+    let compiler =
+        Compiler { app, machine, repetition: &analysis.repetition, distances: &Distances::new(machine), pins: &pins };
     let single = compiler.graph(1)?;
     let bound = any_placement(app, machine, &analysis.repetition, &single, &pins);
     let solution = compiler.solve(single, bound, options.max_unroll.max(1))?;
-    let compiled = compiler.finish(&solution, bound)?;
-    let violations: Vec<String> = vec![];
-    if violations.is_empty() { Ok(compiled) } else { Err(CompileError::Unsound(violations)) }
+    compiler.finish(&solution, bound)
 }
 
 /// Words that may move in a metacycle, all channels together.
@@ -289,10 +323,16 @@ impl<'a> Compiler<'a> {
     fn graph(&self, unroll: u32) -> Result<FiringGraph, CompileError> {
         let mut words = 0_u64;
         for channel in self.app.channels().values() {
-            let moved = self.repetition.tokens(channel).saturating_mul(u64::from(channel.token_words()) * u64::from(unroll));
+            let moved =
+                self.repetition.tokens(channel).saturating_mul(u64::from(channel.token_words()) * u64::from(unroll));
             words = words.saturating_add(moved);
             if words > WORDS_MAX {
-                return Err(CompileError::TooManyWords { channel: channel.name.clone(), words, unroll, limit: WORDS_MAX });
+                return Err(CompileError::TooManyWords {
+                    channel: channel.name.clone(),
+                    words,
+                    unroll,
+                    limit: WORDS_MAX,
+                });
             }
         }
         Ok(FiringGraph::new(self.app, self.repetition, unroll)?)
@@ -326,7 +366,8 @@ impl<'a> Compiler<'a> {
     ) -> Result<Vec<(Ratio<i64>, u32, Vec<NodeId>)>, CompileError> {
         // A firing may not be longer than the metacycle: longer firings of consecutive iterations take turns on cores.
         let longest = single.firings().map(|firing| single.duration(firing)).max().unwrap_or(1);
-        let least = (Ratio::from_integer(longest) / bound.ticks).ceil().to_integer().clamp(1, i64::from(max_unroll)) as u32;
+        let least =
+            (Ratio::from_integer(longest) / bound.ticks).ceil().to_integer().clamp(1, i64::from(max_unroll)) as u32;
         let most = if self.repetition.total_firings() * u64::from(max_unroll) <= SMALL { max_unroll } else { least };
         let mut single = Some(single);
         let mut candidates = Vec::new();
@@ -412,7 +453,7 @@ impl<'a> Compiler<'a> {
         CompileError::Unreachable { channel, from: name(no.flow.from), to: name(no.flow.to) }
     }
 
-    /// Lays out memory, writes calendars, checks the machine's limits and sums up.
+    /// Lays out memory, writes calendars, checks the machine's limits and the machine's rules, and sums up.
     fn finish(&self, solution: &Solution<'_>, bound: Bound) -> Result<Compiled, CompileError> {
         let Solution { problem, placed, slotted } = solution;
         let overflow = |AddressOverflow { node, words }| CompileError::MemoryShort {
@@ -430,6 +471,7 @@ impl<'a> Compiler<'a> {
         let schedule = emit::schedule(problem, placed, slotted, &memory);
         let calendars = emit::emit(problem, placed, &memory, &schedule);
         self.check_depth(&calendars)?;
+        let verified = calendars::verify(self.app, self.machine, &calendars).map_err(CompileError::Unsound)?;
         let unroll = schedule.unroll;
         let per_iteration = |ticks: Ratio<i64>| ticks / i64::from(unroll);
         let placed_bound = Bound::largest([
@@ -452,7 +494,7 @@ impl<'a> Compiler<'a> {
         };
         let warnings = self.app.actors().values().filter(|actor| actor.exec.contains(&0));
         let warnings = warnings.map(|actor| Warning::ZeroExec { actor: actor.name.clone() }).collect();
-        Ok(Compiled { schedule, calendars, report, warnings })
+        Ok(Compiled { schedule, calendars, verified, report, warnings })
     }
 
     fn check_depth(&self, calendars: &CalendarSet) -> Result<(), CompileError> {
@@ -491,8 +533,8 @@ fn latency(schedule: &Schedule, problem: &Problem<'_>) -> i64 {
         let firings = problem.graph.firings_of(firing.actor).len() as u32;
         firing.index < firings / schedule.unroll
     });
-    let (start, end) = first_iteration
-        .fold((i64::MAX, i64::MIN), |(start, end), f| (start.min(f.start), end.max(f.start + f.exec)));
+    let (start, end) =
+        first_iteration.fold((i64::MAX, i64::MIN), |(start, end), f| (start.min(f.start), end.max(f.start + f.exec)));
     end - start
 }
 

@@ -129,7 +129,8 @@ impl Emitter<'_> {
     fn consumer_address(&self, node: NodeId, channel: ChannelId, token: u32) -> (Rotation, u32) {
         let number = u64::from(token) + self.problem.app.channels()[channel].initial.count;
         let phase = number / tokens_per_metacycle(self.problem, channel);
-        let (buffer, local) = self.memory.place(node, channel, Role::Consumer, consumed_number(self.problem, channel, token));
+        let (buffer, local) =
+            self.memory.place(node, channel, Role::Consumer, consumed_number(self.problem, channel, token));
         (buffer.rotation(local, phase), buffer.words)
     }
 

@@ -42,7 +42,8 @@ pub(crate) fn evaluate(problem: &Problem<'_>, node_of: Vec<NodeId>, slots: i64) 
         load[node_of[firing.index()]] += problem.graph.duration(firing);
     }
     let loaded = load.iter().filter(|&(_, &load)| load > 0);
-    let compute = loaded.map(|(node, &load)| Ratio::new(load, i64::from(problem.machine.nodes()[node].cores.max(1)))).max();
+    let compute =
+        loaded.map(|(node, &load)| Ratio::new(load, i64::from(problem.machine.nodes()[node].cores.max(1)))).max();
     let recurrence = recurrence(problem, &flow_of, &routes);
     let carried = flows.iter().map(|flow| flow.words * problem.distances.between(flow.from, flow.to)).sum();
     let link = routes.load_max();
@@ -249,7 +250,9 @@ impl<'a> Draft<'a> {
 
     fn pull(&self, item: usize) -> i64 {
         let ends = |t: u32| &self.problem.traffic[t as usize];
-        let placed = |t: &&crate::problem::Traffic| self.nodes[t.from as usize] != NOWHERE || self.nodes[t.to as usize] != NOWHERE;
+        let placed = |t: &&crate::problem::Traffic| {
+            self.nodes[t.from as usize] != NOWHERE || self.nodes[t.to as usize] != NOWHERE
+        };
         self.problem.around[item].iter().map(|&t| ends(t)).filter(placed).map(|t| t.words).sum()
     }
 
@@ -306,7 +309,8 @@ impl<'a> Draft<'a> {
         for &item in members[full].iter().filter(movable) {
             let load = self.problem.items[item].load;
             for &node in &emptiest {
-                let backs = std::iter::once(None).chain(members[node].iter().filter(movable).take(32).copied().map(Some));
+                let backs =
+                    std::iter::once(None).chain(members[node].iter().filter(movable).take(32).copied().map(Some));
                 for back in backs {
                     let returned = back.map_or(0, |b| self.problem.items[b].load);
                     let after = Ratio::new(self.load[full] - load + returned, cores(full))

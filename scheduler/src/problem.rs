@@ -171,8 +171,10 @@ pub(crate) fn components(nodes: usize, edges: impl Iterator<Item = (u32, u32)>) 
     for (from, to) in edges {
         graph.add_edge(from.into(), to.into(), ());
     }
-    let mut found: Vec<Vec<usize>> =
-        kosaraju_scc(&graph).into_iter().map(|c| c.into_iter().map(petgraph::graph::NodeIndex::index).collect()).collect();
+    let mut found: Vec<Vec<usize>> = kosaraju_scc(&graph)
+        .into_iter()
+        .map(|c| c.into_iter().map(petgraph::graph::NodeIndex::index).collect())
+        .collect();
     found.reverse();
     for members in &mut found {
         members.sort_unstable();

@@ -60,11 +60,15 @@ impl Ring {
     /// All maximal gaps as (start slot, length), ascending; one that wraps starts before the metacycle's end.
     pub(crate) fn gaps(&self) -> Vec<(i64, i64)> {
         let ends = self.taken.values().copied();
-        let starts = self.taken.keys().copied().skip(1).chain(self.taken.keys().copied().next().map(|s| s + self.length));
+        let starts =
+            self.taken.keys().copied().skip(1).chain(self.taken.keys().copied().next().map(|s| s + self.length));
         if self.taken.is_empty() {
             return vec![(0, self.length)];
         }
-        ends.zip(starts).map(|(end, start)| (end % self.length, start - end)).filter(|&(_, length)| length > 0).collect()
+        ends.zip(starts)
+            .map(|(end, start)| (end % self.length, start - end))
+            .filter(|&(_, length)| length > 0)
+            .collect()
     }
 
     /// Takes [at, at + span).

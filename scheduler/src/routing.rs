@@ -148,7 +148,11 @@ impl<'a> Search<'a> {
                 let (seen, known, _) = self.reached[next.index()];
                 if seen != epoch || through < known {
                     self.reached[next.index()] = (epoch, through, link);
-                    heap.push(Reverse((through.saturating_add(ahead[next.index()].saturating_mul(TICK)), through, next)));
+                    heap.push(Reverse((
+                        through.saturating_add(ahead[next.index()].saturating_mul(TICK)),
+                        through,
+                        next,
+                    )));
                 }
             }
         }

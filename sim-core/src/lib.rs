@@ -10,9 +10,9 @@ pub mod engine;
 pub mod ids;
 pub mod machine;
 pub mod mix;
-pub mod reference;
-pub mod random;
 pub mod program;
+pub mod random;
+pub mod reference;
 pub mod run;
 pub mod time;
 

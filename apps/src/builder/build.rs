@@ -2,6 +2,7 @@
 
 use super::ports::PortId;
 use super::{AppBuilder, Connection, Declared, Place};
+use scheduler::analysis::{AnalysisError, analyse};
 use sim_core::{Actor, ActorId, App, AppError, Channel, Id, SourcePlace};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -34,6 +35,9 @@ pub enum BuildError {
     /// Rates, sizes or names that no application may have.
     #[error(transparent)]
     App(#[from] AppError),
+    /// Rates that clash, or firings that wait for each other in vain.
+    #[error(transparent)]
+    Analysis(#[from] Box<AnalysisError>),
 }
 
 /// A port without a channel.
@@ -92,7 +96,9 @@ impl AppBuilder {
 }
 
 fn freeze(name: String, actors: Vec<Actor>, channels: Vec<Channel>) -> Result<App, BuildError> {
-    Ok(App::new(name, actors, channels)?)
+    let app = App::new(name, actors, channels)?;
+    analyse(&app).map_err(Box::new)?;
+    Ok(app)
 }
 
 fn check_names(actors: &[Declared]) -> Result<(), BuildError> {

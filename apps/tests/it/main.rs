@@ -1,8 +1,7 @@
-//! Tests of the package as its users see it.
+//! Tests of the package as its users see it, one module per subject.
 
-mod formats;
-//! Integration tests of the package, one module per subject.
 mod builder;
 mod compile_fail;
+mod formats;
 mod library;
 mod token_game;

@@ -148,7 +148,8 @@ impl<'a> Slotter<'a> {
                 let mut ready = produced;
                 for &link in path {
                     let ring = &mut self.links[link];
-                    let send = ring.first_free(ready, 1).expect("no link carries more frames than a metacycle has slots");
+                    let send =
+                        ring.first_free(ready, 1).expect("no link carries more frames than a metacycle has slots");
                     ring.take(send, 1);
                     self.sends[at] = send;
                     at += 1;

@@ -24,7 +24,8 @@ impl Slotter<'_> {
                 let from = last_start.get(&firing).map_or(from, |&start| from.max(start + 1));
                 self.find(firing, from, from + self.metacycle - 1)
             });
-            let Some((start, core)) = found.or_else(|| self.make_room(firing, from, members, &earliest, &mut open)) else {
+            let Some((start, core)) = found.or_else(|| self.make_room(firing, from, members, &earliest, &mut open))
+            else {
                 return false;
             };
             self.put(firing, start, core);
@@ -58,7 +59,8 @@ impl Slotter<'_> {
             let d = &problem.graph.dependencies()[id];
             if d.to != firing && self.is_placed_beside(d.to, firing) {
                 self.retract(id);
-                if self.transport(id) > self.starts[d.to.index()] + d.distance * self.metacycle && !late.contains(&d.to) {
+                if self.transport(id) > self.starts[d.to.index()] + d.distance * self.metacycle && !late.contains(&d.to)
+                {
                     late.push(d.to);
                 }
             }
@@ -146,7 +148,8 @@ impl Slotter<'_> {
     ) -> Option<(i64, u32)> {
         let node = self.node(firing);
         let duration = self.problem.graph.duration(firing);
-        let here: Vec<FiringId> = members.iter().copied().filter(|&m| self.node(m) == node && self.starts[m.index()] != UNPLACED).collect();
+        let here: Vec<FiringId> =
+            members.iter().copied().filter(|&m| self.node(m) == node && self.starts[m.index()] != UNPLACED).collect();
         let meets = |slotter: &Self, m: FiringId| {
             let offset = (slotter.starts[m.index()] - from).rem_euclid(slotter.metacycle);
             offset < duration || offset + slotter.problem.graph.duration(m) > slotter.metacycle
