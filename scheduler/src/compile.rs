@@ -15,7 +15,7 @@ use crate::schedule::Schedule;
 use crate::slotting::{Slotted, slot};
 use calendars::{CalendarSet, Verified};
 use num_rational::Ratio;
-use sim_core::{ActorId, App, IdVec, LinkId, Machine, NodeId};
+use sim_core::{ActorId, App, Id, IdVec, LinkId, Machine, NodeId};
 use std::fmt;
 
 /// What a compilation may be told.
