@@ -6,4 +6,4 @@ pub mod format;
 pub mod lower;
 
 pub use format::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Rotation};
-pub use lower::{LowerError, lower};
+pub use lower::{EntryPlace, LowerError, lower};
