@@ -44,18 +44,18 @@ proptest! {
         let options = everything(&app, iterations, level);
         let program = calendars::lower(&app, &machine, &set).unwrap();
         let mut engine = Engine::new(&app, &program, &options).unwrap();
-        for &metacycles in pieces.iter().cycle() {
+        // Pieces of nothing would never get there.
+        let rounds = if pieces.iter().all(|&piece| piece == 0) { 0 } else { usize::MAX };
+        for &metacycles in pieces.iter().cycle().take(rounds) {
             let before = engine.progress();
-            let progress = engine.advance(metacycles + u64::from(pieces[0])).unwrap();
+            let progress = engine.advance(metacycles).unwrap();
             prop_assert!(progress.tick >= before.tick);
             if progress.done {
                 prop_assert_eq!(progress.tick, progress.end);
                 break;
             }
-            if pieces.iter().all(|&piece| piece + pieces[0] == 0) {
-                engine.advance(1).unwrap();
-            }
         }
+        engine.advance(u64::MAX).unwrap();
         prop_assert_eq!(engine.finish(), run(&app, &machine, &set, &options));
     }
 

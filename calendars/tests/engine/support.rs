@@ -86,6 +86,7 @@ pub(crate) struct Plan {
 }
 
 /// A firing of a plan.
+#[derive(Clone, Copy)]
 pub(crate) struct Planned {
     pub(crate) node: u32,
     pub(crate) core: u32,
