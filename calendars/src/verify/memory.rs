@@ -198,14 +198,14 @@ fn note_found(
             cell,
             writer: write.run.entry,
             writer_place: write.run.place,
-            metacycles: shift,
+            shift,
         });
     }
     let new = Found { write: write.run.first_id + write.word, shift };
     match &mut found[(read.run.first_id + read.word) as usize] {
         Some(old) if *old != new => {
-            let other = runs.writer(old.write).entry;
-            report.add_once(Violation::CopiesDiffer { word, cell, writer: write.run.entry, other });
+            let (other, other_shift) = (runs.writer(old.write).entry, old.shift);
+            report.add_once(Violation::CopiesDiffer { word, cell, writer: write.run.entry, shift, other, other_shift });
         }
         slot => *slot = Some(new),
     }

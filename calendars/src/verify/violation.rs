@@ -29,7 +29,7 @@ impl fmt::Display for EntryRef {
 pub struct WordRef {
     /// The entry.
     pub entry: EntryRef,
-    /// "frame", "input word" or "output word".
+    /// What the entry does with the word.
     pub kind: WordKind,
     /// Its number in the entry, from 0.
     pub word: u32,
@@ -94,7 +94,7 @@ impl fmt::Display for TokenWord {
     }
 }
 
-/// A broken rule. Word-level rules are reported once per pair of entries, with the first place where they break.
+/// A broken rule. Rules about words are reported once for the same entries, with the first word that breaks them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// The format's version is unknown.
@@ -152,10 +152,8 @@ pub enum Violation {
         /// What 32-bit indices can count.
         limit: u64,
     },
-    /// More word addresses than can be checked.
-    #[error(
-        "the entries refer to {found} words of memory, all copies counted, more than the {limit} that can be checked"
-    )]
+    /// More accesses to memory than can be checked one by one.
+    #[error("{found} words per metacycle, all copies counted, are more than the {limit} that can be checked")]
     TooManyWords {
         /// Words, copies counted.
         found: u128,
@@ -331,7 +329,7 @@ pub enum Violation {
         index: u32,
     },
     /// Firings without an entry.
-    #[error("{actor}: no calendar has its firings {from} to {to} of a metacycle")]
+    #[error("{actor}: of its firings in a metacycle, {from} to {to} are in no calendar")]
     NeverFired {
         /// The actor.
         actor: ActorId,
@@ -488,7 +486,7 @@ pub enum Violation {
     },
     /// A frame whose word belongs to another iteration than the entry that sends it.
     #[error(
-        "{word} of place {place} is at {cell} the word that {writer} of place {writer_place} wrote {metacycles} activations before"
+        "{word} is at {cell} a word of {writer}: the places {place} and {writer_place} should be equal, and the activations, which differ by {shift}"
     )]
     WrongIteration {
         /// The frame.
@@ -502,10 +500,12 @@ pub enum Violation {
         /// That entry's place.
         writer_place: u32,
         /// Activation of the sender minus activation of the writer.
-        metacycles: i64,
+        shift: i64,
     },
     /// A word that differs from copy to copy.
-    #[error("{word} is at {cell} a word of {writer}, and at another copy one of {other} or of another activation")]
+    #[error(
+        "{word} is at {cell} what {writer} wrote {shift} activations before, and at another copy what {other} wrote {other_shift} before"
+    )]
     CopiesDiffer {
         /// The word.
         word: WordRef,
@@ -513,8 +513,12 @@ pub enum Violation {
         cell: Cell,
         /// Who wrote it there.
         writer: EntryRef,
+        /// Activation of the reader minus activation of that writer.
+        shift: i64,
         /// Who wrote it at another copy.
         other: EntryRef,
+        /// Activation of the reader minus activation of that other writer.
+        other_shift: i64,
     },
     /// Two initial tokens at one address.
     #[error("{word} and {other} both expect a word of an initial token at {cell}")]
@@ -541,7 +545,7 @@ pub enum Violation {
         by: EntryRef,
     },
     /// A firing that finds another word than the one it is to consume.
-    #[error("{word} is in activation {activation} {needed}, found is {found} from {}", Path(.path))]
+    #[error("{word} has to be {needed} in activation {activation}, found is {found} from {}", Path(.path))]
     WrongToken {
         /// The input word.
         word: WordRef,

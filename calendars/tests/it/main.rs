@@ -2,7 +2,10 @@
 
 mod brute;
 mod cases;
+mod files;
+mod gantt;
 mod mutants;
+mod scale;
 mod sentences;
 mod verify;
 mod written;

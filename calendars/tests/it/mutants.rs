@@ -202,7 +202,8 @@ fn firing_mutants(case: &Case, node: NodeId, i: usize, all: &mut Vec<Mutant>) {
         set.nodes[node].compute.insert(i, entry.clone());
         vec![(node, entry)]
     });
-    add("moved to another node", None, &|set| {
+    // If the other node happens to have the word too, the entry is right there, and the way to its old place is not.
+    add("moved to another node", Some(Lost::Entry(EntryRef::Compute(node, i as u32))), &|set| {
         let other = NodeId::from_index((node.index() + 1) % set.nodes.len());
         let entry = set.nodes[node].compute.remove(i);
         set.nodes[other].compute.push(entry.clone());

@@ -5,11 +5,12 @@ use crate::cases::{Case, Dice, good_case};
 use crate::mutants::{Lost, Mutant, mutants};
 use crate::written;
 use calendars::verify::EntryRef;
-use calendars::{Violation, verify};
+use calendars::{CalendarSet, ComputeEntry, Rotation, Violation, verify};
 use proptest::prelude::*;
+use sim_core::ids::ActorId;
 use std::collections::BTreeSet;
 
-fn settings() -> ProptestConfig {
+pub(crate) fn settings() -> ProptestConfig {
     let cases = std::env::var("TIDELOCK_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(64);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -38,6 +39,88 @@ proptest! {
             check_mutant(&case, mutant).map_err(|text| TestCaseError::fail(format!("{text}\n{case:#?}")))?;
         }
     }
+}
+
+proptest! {
+    #![proptest_config(settings())]
+
+    /// Numbers that make no sense are violations; nothing panics, and nothing runs away.
+    #[test]
+    fn absurd_numbers_are_violations(seed: u64) {
+        let mut case = good_case(seed);
+        let mut dice = Dice(seed);
+        for _ in 0..=dice.roll(3) {
+            make_absurd(&mut case.calendars, &mut dice);
+        }
+        let _ = verify(&case.app, &case.machine, &case.calendars);
+    }
+}
+
+/// Sets one number somewhere to an extreme.
+fn make_absurd(set: &mut CalendarSet, dice: &mut Dice) {
+    match dice.roll(6) {
+        0 => set.metacycle = long(dice),
+        1 => set.unroll = wide(dice),
+        2..4 => {
+            let frames = set.links.values_mut().flat_map(|link| link.gather.iter_mut().chain(&mut link.scatter));
+            if let Some(entry) = any_of(frames.collect(), dice) {
+                match dice.roll(5) {
+                    0 => entry.slot = long(dice),
+                    1 => entry.length = wide(dice),
+                    2 => entry.first = wide(dice),
+                    3 => entry.place = wide(dice),
+                    _ => make_address_absurd(&mut entry.address, dice),
+                }
+            }
+        }
+        _ => {
+            if let Some(entry) = any_of(set.nodes.values_mut().flat_map(|node| &mut node.compute).collect(), dice) {
+                make_firing_absurd(entry, dice);
+            }
+        }
+    }
+}
+
+fn make_firing_absurd(entry: &mut ComputeEntry, dice: &mut Dice) {
+    match dice.roll(9) {
+        0 => entry.slot = long(dice),
+        1 => entry.exec = long(dice),
+        2 => entry.first = wide(dice),
+        3 => entry.place = wide(dice),
+        4 => entry.index = wide(dice),
+        5 => entry.actor = ActorId(wide(dice)),
+        6 => entry.core = wide(dice),
+        _ => {
+            if let Some(operand) = any_of(entry.inputs.iter_mut().chain(&mut entry.outputs).collect(), dice) {
+                match dice.roll(3) {
+                    0 => operand.words = wide(dice),
+                    _ => make_address_absurd(&mut operand.address, dice),
+                }
+            }
+        }
+    }
+}
+
+fn make_address_absurd(address: &mut Rotation, dice: &mut Dice) {
+    match dice.roll(4) {
+        0 => address.base = wide(dice),
+        1 => address.stride = wide(dice),
+        2 => address.count = wide(dice),
+        _ => address.phase = wide(dice),
+    }
+}
+
+fn wide(dice: &mut Dice) -> u32 {
+    [0, 1, 7, 1 << 14, 1 << 31, u32::MAX - 1, u32::MAX][dice.roll(7) as usize]
+}
+
+fn long(dice: &mut Dice) -> i64 {
+    [i64::MIN, -1, 0, 1, 1 << 32, i64::MAX / 1000, i64::MAX / 4, i64::MAX][dice.roll(8) as usize]
+}
+
+fn any_of<'a, T>(mut items: Vec<&'a mut T>, dice: &mut Dice) -> Option<&'a mut T> {
+    let index = dice.roll(items.len().max(1) as u64) as usize;
+    (index < items.len()).then(|| items.swap_remove(index))
 }
 
 /// Every entry of the written calendars, broken in every way.
