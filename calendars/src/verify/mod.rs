@@ -40,13 +40,15 @@
 mod dataflow;
 mod frames;
 mod memory;
+mod names;
 mod resources;
 mod runs;
 mod shape;
 mod tokens;
 mod violation;
 
-pub use violation::{Cell, EntryRef, TokenWord, Violation, WordKind, WordRef};
+pub use names::{Cell, EntryRef, TokenWord, WordKind, WordRef};
+pub use violation::Violation;
 
 use crate::format::{CalendarSet, ComputeEntry, FrameEntry};
 use dataflow::Dataflow;

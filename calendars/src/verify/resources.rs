@@ -1,6 +1,7 @@
 //! Who holds what: every firing exactly once, cores, slots of links, and the order of actors with state.
 
-use super::violation::{EntryRef, Violation};
+use super::names::EntryRef;
+use super::violation::Violation;
 use super::{Case, Report, Usable};
 use crate::format::{ComputeEntry, FrameEntry};
 use sim_core::ids::{ActorId, IdVec};

@@ -5,6 +5,7 @@ mod cases;
 mod files;
 mod gantt;
 mod mutants;
+mod planner;
 mod scale;
 mod sentences;
 mod verify;

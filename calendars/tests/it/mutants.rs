@@ -92,7 +92,7 @@ fn compute_edits(entry: &ComputeEntry) -> Vec<Edit<ComputeEntry>> {
             edits.push(edit(format!("{name} {i} swapped"), move |e: &mut ComputeEntry| side(e).swap(i, 0)));
             for (what, change) in rotation_edits() {
                 edits.push(edit(format!("{name} {i} {what}"), move |e: &mut ComputeEntry| {
-                    change(&mut side(e)[i].address)
+                    change(&mut side(e)[i].address);
                 }));
             }
         }

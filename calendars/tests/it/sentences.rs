@@ -8,7 +8,7 @@ use sim_core::ids::{ActorId, LinkId, NodeId};
 
 /// Checks that `case` breaks exactly the rules with these sentences.
 #[track_caller]
-fn check_broken(case: Case, expected: &[&str]) {
+fn check_broken(case: &Case, expected: &[&str]) {
     let violations = verify(&case.app, &case.machine, &case.calendars).expect_err("it is broken");
     let found: Vec<String> = violations.iter().map(ToString::to_string).collect();
     assert_eq!(found, expected, "\n{found:#?}");
@@ -18,7 +18,7 @@ fn check_broken(case: Case, expected: &[&str]) {
 #[track_caller]
 fn check(mut case: Case, change: impl Fn(&mut CalendarSet), expected: &[&str]) {
     change(&mut case.calendars);
-    check_broken(case, expected);
+    check_broken(&case, expected);
 }
 
 const N0: NodeId = NodeId(0);
@@ -151,7 +151,7 @@ fn headers() {
 
 #[test]
 fn entries_alone() {
-    check_broken(shallow(), &["node#0 compute entry 1: beyond the 1 entries that one calendar of node#0 can hold"]);
+    check_broken(&shallow(), &["node#0 compute entry 1: beyond the 1 entries that one calendar of node#0 can hold"]);
     check(
         multicast(),
         |set| set.nodes[N0].compute.swap(0, 1),
@@ -214,7 +214,7 @@ fn entries_alone() {
         ],
     );
     check_broken(
-        far_future(),
+        &far_future(),
         &[
             "node#2 compute entry 0: its first or its copies lie too far in the future for 64-bit ticks",
             "link#1 scatter entry 0: frame 0 is written to address 3 of node#2 and never read",
@@ -298,7 +298,7 @@ fn resources() {
         ],
     );
     check_broken(
-        short(),
+        &short(),
         &[
             "node#0 compute entry 0: holds its core for 3 ticks, a metacycle has 2",
             "node#0 compute entry 1: holds its core for 3 ticks, a metacycle has 2",
@@ -316,13 +316,13 @@ fn resources() {
         ],
     );
     check_broken(
-        stateful(),
+        &stateful(),
         &[
             "node#0 compute entry 1: actor#0 has state, and this firing starts at tick 1, before the firing before it, node#0 compute entry 0, ends at 2",
         ],
     );
     check_broken(
-        stateful_apart(),
+        &stateful_apart(),
         &[
             "node#1 compute entry 0: actor#0 has state, and its firing 0 is node#0 compute entry 0 on another node",
             "node#0 compute entry 0: actor#0 has state, and this firing starts at tick 6, before the firing before it, node#1 compute entry 0, ends at 7",
@@ -333,11 +333,11 @@ fn resources() {
 #[test]
 fn machines_and_applications() {
     check_broken(
-        inconsistent(),
+        &inconsistent(),
         &["channel#1: no numbers of firings per iteration balance the rates of the application here"],
     );
     check_broken(
-        tireless(),
+        &tireless(),
         &[
             "actor#21 would fire more than 4294967295 times per metacycle",
             "15690529803 words per metacycle, all copies counted, are more than the 134217728 that can be checked",
@@ -472,7 +472,7 @@ fn memory() {
         ],
     );
     check_broken(
-        alternating(),
+        &alternating(),
         &[
             "node#1 compute entry 0: input word 0 is at address 0 of node#1 what link#0 scatter entry 0 wrote 1 activations before, and at another copy what link#0 scatter entry 0 wrote 0 before",
             "node#1 compute entry 1: input word 0 is at address 0 of node#1 what link#0 scatter entry 1 wrote 0 activations before, and at another copy what link#0 scatter entry 0 wrote 0 before",

@@ -5,7 +5,7 @@ use crate::cases::{Case, Dice, good_case};
 use crate::mutants::{Lost, Mutant, mutants};
 use crate::written;
 use calendars::verify::EntryRef;
-use calendars::{CalendarSet, ComputeEntry, Rotation, Violation, verify};
+use calendars::{CalendarSet, ComputeEntry, FrameEntry, Rotation, Violation, verify};
 use proptest::prelude::*;
 use sim_core::ids::ActorId;
 use std::collections::BTreeSet;
@@ -26,6 +26,13 @@ proptest! {
         prop_assert!(simulated.errors.is_empty(), "{:?} {case:#?}", simulated.errors);
         let verdict = verify(&case.app, &case.machine, &case.calendars);
         prop_assert!(verdict.is_ok(), "{:?} {case:#?}", verdict);
+        // Both know what every gather entry carries.
+        for (link, words) in verdict.unwrap().frames.iter() {
+            for (word, index) in words.iter().zip(0..) {
+                let sent = simulated.sent[&EntryRef::Gather(link, index)];
+                prop_assert_eq!((word.channel, word.token as u64, word.word), sent);
+            }
+        }
     }
 
     /// A calendar with one thing changed is either still right, as the oracle confirms, or the changed entry is named.
@@ -132,6 +139,33 @@ fn every_broken_entry_of_the_written_calendars_is_named() {
         let reported = mutants(&case).iter().filter(|mutant| check_mutant(&case, mutant).unwrap()).count();
         assert!(reported > 0);
     }
+}
+
+/// The generated calendars use everything that calendars can do.
+#[test]
+fn good_cases_are_varied() {
+    let cases: Vec<Case> = (0..300).map(good_case).collect();
+    let some = |feature: fn(&Case) -> bool| cases.iter().filter(|case| feature(case)).count();
+    let frames = |case: &Case| -> Vec<FrameEntry> {
+        case.calendars.links.values().flat_map(|link| link.gather.iter().copied()).collect()
+    };
+    assert!(cases.iter().filter(|case| !frames(case).is_empty()).count() >= 60);
+    assert!(cases.iter().filter(|case| frames(case).iter().any(|e| e.length > 1)).count() >= 30);
+    assert!(cases.iter().filter(|case| frames(case).iter().any(|e| e.address.count > 1)).count() >= 30);
+    assert!(cases.iter().filter(|case| frames(case).iter().any(|e| e.first > 0 && e.place > 0)).count() >= 10);
+    assert!(some(|case| case.machine.nodes().values().any(|node| node.cores == 0)) >= 30);
+    assert!(some(|case| case.app.channels().values().any(|c| c.initial.count > 0)) >= 100);
+    assert!(some(|case| case.app.channels().values().any(|c| c.source == c.target)) >= 60);
+    assert!(some(|case| case.app.actors().values().any(sim_core::Actor::has_state)) >= 60);
+    assert!(
+        some(|case| case.app.actors().ids().any(|a| case.app.outputs(a).len() > case.app.output_ports(a).count()))
+            >= 20
+    );
+    let wraps = |case: &Case| {
+        let firings = case.calendars.nodes.values().flat_map(|node| &node.compute);
+        firings.into_iter().any(|e| e.slot + e.exec > case.calendars.metacycle)
+    };
+    assert!(cases.iter().filter(|case| wraps(case)).count() >= 30);
 }
 
 /// Whether the verifier and the oracle agree on a mutant, and the verifier blames the right entry.
