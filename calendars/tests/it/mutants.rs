@@ -39,7 +39,7 @@ fn rotation_edits() -> Vec<Edit<Rotation>> {
         edit("stride + 1", |r: &mut Rotation| r.stride += 1),
         edit("stride - 1", |r: &mut Rotation| r.stride = r.stride.saturating_sub(1)),
         edit("count + 1", |r: &mut Rotation| r.count += 1),
-        edit("count - 1", |r: &mut Rotation| r.count -= 1),
+        edit("count - 1", |r: &mut Rotation| r.count = r.count.saturating_sub(1)),
         edit("phase + 1", |r: &mut Rotation| r.phase += 1),
         edit("phase - 1", |r: &mut Rotation| r.phase = r.phase.saturating_sub(1)),
     ]
@@ -50,7 +50,7 @@ fn frame_edits() -> Vec<Edit<FrameEntry>> {
         edit("slot + 1", |e: &mut FrameEntry| e.slot += 1),
         edit("slot - 1", |e: &mut FrameEntry| e.slot -= 1),
         edit("length + 1", |e: &mut FrameEntry| e.length += 1),
-        edit("length - 1", |e: &mut FrameEntry| e.length -= 1),
+        edit("length - 1", |e: &mut FrameEntry| e.length = e.length.saturating_sub(1)),
         edit("first + 1", |e: &mut FrameEntry| e.first += 1),
         edit("first - 1", |e: &mut FrameEntry| e.first = e.first.saturating_sub(1)),
         edit("place + 1", |e: &mut FrameEntry| e.place += 1),
@@ -85,7 +85,9 @@ fn compute_edits(entry: &ComputeEntry) -> Vec<Edit<ComputeEntry>> {
     for (name, side, operands) in sides {
         for i in 0..operands {
             edits.push(edit(format!("{name} {i} words + 1"), move |e: &mut ComputeEntry| side(e)[i].words += 1));
-            edits.push(edit(format!("{name} {i} words - 1"), move |e: &mut ComputeEntry| side(e)[i].words -= 1));
+            edits.push(edit(format!("{name} {i} words - 1"), move |e: &mut ComputeEntry| {
+                side(e)[i].words = side(e)[i].words.saturating_sub(1);
+            }));
             edits.push(edit(format!("{name} {i} removed"), move |e: &mut ComputeEntry| {
                 side(e).remove(i);
             }));
