@@ -8,7 +8,7 @@ use crate::bounds::{Bound, BoundKind, any_placement};
 use crate::buffers::{AddressOverflow, allocate};
 use crate::distance::Distances;
 use crate::emit;
-use crate::placement::{Placed, evaluate, place};
+use crate::placement::{Placed, delays, evaluate, place};
 use crate::problem::Problem;
 use crate::routing::NoPath;
 use crate::schedule::Schedule;
@@ -247,7 +247,7 @@ pub fn compile(app: &App, machine: &Machine, options: &Options) -> Result<Compil
 /// Words that may move in a metacycle, all channels together.
 const WORDS_MAX: u64 = 1 << 26;
 /// Firings up to which several numbers of unrolled iterations are tried.
-const SMALL: u64 = 2_000;
+const SMALL: u64 = 1_000;
 
 struct Compiler<'a> {
     app: &'a App,
@@ -257,10 +257,14 @@ struct Compiler<'a> {
     pins: &'a IdVec<ActorId, Option<NodeId>>,
 }
 
-/// Placements for which slots are looked for.
-const CANDIDATES: usize = 4;
+/// The part of a known metacycle by which a first schedule may be longer and still promise a shorter one.
+const HOPE: i64 = 8;
+/// Steps down towards the bound.
+const BISECTIONS: usize = 10;
 /// Metacycles below which a tick more is a noticeable part.
 const COARSE: i64 = 100;
+/// Numbers of repetitions tried at the bound itself.
+const EXACT: usize = 4;
 /// Metacycles tried per number of repetitions.
 const BETWEEN: usize = 4;
 
@@ -283,28 +287,55 @@ impl<'a> Routed<'a> {
         self.placed.bound().max(Ratio::from_integer(self.problem.duration_max))
     }
 
-    /// Goes up from the bound in steps that double, then back by bisection to a percent of where it started.
-    fn shortest_metacycle(&self) -> Result<(i64, Slotted), CompileError> {
-        let mut failed = self.shortest().ceil().to_integer();
-        let grain = (failed / 100).max(1);
+    /// Starts from a schedule without any hurry, whose cycles tell how long a metacycle they need; goes up from there in
+    /// steps that double until slots are found, then down towards the bound by bisection.
+    ///
+    /// `None` if the metacycle `known` seems out of reach.
+    fn shortest_metacycle(&self, known: Option<i64>) -> Result<Option<(i64, Slotted)>, CompileError> {
+        let bound = self.shortest().ceil().to_integer();
+        let leisure = self.leisure();
+        let at_leisure = slot(&self.problem, &self.placed, leisure);
+        let start = at_leisure.as_ref().map_or(bound, |slotted| slotted.needed.clamp(bound, leisure));
+        if known.is_some_and(|known| start > known + known / HOPE) {
+            return Ok(None);
+        }
+        let mut failed = bound;
+        let mut found = at_leisure.map(|slotted| (leisure, slotted));
+        let mut metacycle = start.max(bound + 1);
+        let grain = (bound / 256).max(1);
         let mut step = grain;
-        let mut found = loop {
-            let metacycle = failed.saturating_add(step);
-            match slot(&self.problem, &self.placed, metacycle) {
-                Some(slotted) => break (metacycle, slotted),
-                None if metacycle > i64::MAX / 8 => return Err(CompileError::NoSlots { metacycle }),
-                None => failed = metacycle,
+        while found.as_ref().is_none_or(|(longest, _)| metacycle < *longest) {
+            if let Some(slotted) = slot(&self.problem, &self.placed, metacycle) {
+                found = Some((metacycle, slotted));
+                break;
             }
+            if metacycle > i64::MAX / 8 {
+                return Err(CompileError::NoSlots { metacycle });
+            }
+            failed = metacycle;
+            metacycle += step;
             step *= 2;
-        };
-        while found.0 - failed > grain {
+        }
+        let mut found = found.expect("the loop ends with slots");
+        for _ in 0..BISECTIONS {
+            if found.0 - failed <= grain {
+                break;
+            }
             let metacycle = failed + (found.0 - failed) / 2;
             match slot(&self.problem, &self.placed, metacycle) {
                 Some(slotted) => found = (metacycle, slotted),
                 None => failed = metacycle,
             }
         }
-        Ok(found)
+        Ok(Some(found))
+    }
+
+    /// A metacycle in which everything could happen one after another.
+    fn leisure(&self) -> i64 {
+        let graph = &self.problem.graph;
+        let work: i64 = graph.firings().map(|firing| graph.duration(firing)).sum();
+        let delays = delays(&self.problem, &self.placed.flow_of, &self.placed.routes);
+        delays.values().fold(work, |sum, &delay| sum.saturating_add(delay)).min(i64::MAX / 64)
     }
 
     fn solved(self, slotted: Slotted) -> Solution<'a> {
@@ -345,12 +376,14 @@ impl<'a> Compiler<'a> {
     /// Places several numbers of iterations and finds slots, most promising first, until no other can be faster.
     fn solve(&self, single: FiringGraph, bound: Bound, max_unroll: u32) -> Result<Solution<'a>, CompileError> {
         let mut best: Option<Solution<'a>> = None;
-        for (promised, unroll, nodes) in self.candidates(single, bound, max_unroll)?.into_iter().take(CANDIDATES) {
-            if best.as_ref().is_some_and(|best| best.period() <= promised) {
+        for (promised, unroll, nodes) in self.candidates(single, bound, max_unroll)? {
+            let known = best.as_ref().map(Solution::period);
+            if known.is_some_and(|known| known <= promised) {
                 break;
             }
-            let solution = self.slot(unroll, &nodes, max_unroll)?;
-            if best.as_ref().is_none_or(|best| solution.period() < best.period()) {
+            if let Some(solution) = self.slot(unroll, &nodes, max_unroll, known)?
+                && known.is_none_or(|known| solution.period() < known)
+            {
                 best = Some(solution);
             }
         }
@@ -368,7 +401,8 @@ impl<'a> Compiler<'a> {
         let longest = single.firings().map(|firing| single.duration(firing)).max().unwrap_or(1);
         let least =
             (Ratio::from_integer(longest) / bound.ticks).ceil().to_integer().clamp(1, i64::from(max_unroll)) as u32;
-        let most = if self.repetition.total_firings() * u64::from(max_unroll) <= SMALL { max_unroll } else { least };
+        let affordable = SMALL / self.repetition.total_firings().max(1);
+        let most = u32::try_from(affordable).unwrap_or(max_unroll).clamp(least, max_unroll.max(least));
         let mut single = Some(single);
         let mut candidates = Vec::new();
         for unroll in least..=most {
@@ -377,10 +411,11 @@ impl<'a> Compiler<'a> {
                 _ => self.graph(unroll)?,
             };
             let problem = self.problem(graph);
-            let placed = place(&problem, bound.ticks * i64::from(unroll)).map_err(|no| self.unreachable(no))?;
-            let period = placed.bound().max(Ratio::from_integer(longest)) / i64::from(unroll);
-            candidates.push((period, unroll, placed.node_of));
-            if period <= bound.ticks {
+            let all = place(&problem, bound.ticks * i64::from(unroll)).map_err(|no| self.unreachable(no))?;
+            let period = |placed: &Placed| placed.bound().max(Ratio::from_integer(longest)) / i64::from(unroll);
+            let reached = period(&all[0]) <= bound.ticks;
+            candidates.extend(all.into_iter().map(|placed| (period(&placed), unroll, placed.node_of)));
+            if reached {
                 break;
             }
         }
@@ -391,32 +426,41 @@ impl<'a> Compiler<'a> {
     /// Finds slots for `nodes`, a placement of `unroll` iterations, at the shortest period per iteration that works: first
     /// where the bound is met exactly, by repeating the placement if it is a fraction; else one repetition is slowed down
     /// until slots are found, and more repetitions are tried for what lies between.
-    fn slot(&self, unroll: u32, nodes: &[NodeId], max_unroll: u32) -> Result<Solution<'a>, CompileError> {
+    ///
+    /// `None` if there is no hope to come below the period `known`.
+    fn slot(
+        &self,
+        unroll: u32,
+        nodes: &[NodeId],
+        max_unroll: u32,
+        known: Option<Ratio<i64>>,
+    ) -> Result<Option<Solution<'a>>, CompileError> {
         let once = self.repeated(unroll, 1, nodes)?;
         let base = once.shortest();
         let repeats = i64::from(max_unroll / unroll);
-        // Of the numbers of repetitions, the one that loses least by rounding up to whole ticks.
+        // Of the numbers of repetitions, those that lose least by rounding up to whole ticks.
         let rounded = |k: i64| (base * k).ceil() / k;
-        let best = (1..=repeats.max(1)).min_by_key(|&k| (rounded(k), k)).expect("one repetition at least");
-        let exact = if best == 1 { None } else { Some(self.repeated(unroll, best as u32, nodes)?) };
-        let first = exact.as_ref().unwrap_or(&once);
-        let metacycle = first.shortest().ceil().to_integer();
-        if let Some(slotted) = slot(&first.problem, &first.placed, metacycle) {
-            return Ok(exact.unwrap_or(once).solved(slotted));
+        let best = (1..=repeats.max(1)).map(rounded).min().expect("one repetition at least");
+        for k in (1..=repeats.max(1)).filter(|&k| rounded(k) == best).take(EXACT) {
+            let routed = if k == 1 { None } else { Some(self.repeated(unroll, k as u32, nodes)?) };
+            let at = routed.as_ref().unwrap_or(&once);
+            if let Some(slotted) = slot(&at.problem, &at.placed, at.shortest().ceil().to_integer()) {
+                return Ok(Some(routed.unwrap_or(once).solved(slotted)));
+            }
         }
-        drop(exact);
-        let (metacycle, slotted) = once.shortest_metacycle()?;
+        let known = known.map(|period| (period * i64::from(unroll)).ceil().to_integer());
+        let Some((metacycle, slotted)) = once.shortest_metacycle(known)? else { return Ok(None) };
         let small = once.problem.graph.len() as u64 * u64::from(max_unroll) <= SMALL;
         for k in (2..=repeats).filter(|_| small && metacycle < COARSE) {
             let more = self.repeated(unroll, k as u32, nodes)?;
             let shortest = more.shortest().ceil().to_integer();
             for between in (shortest..k * metacycle).take(BETWEEN) {
                 if let Some(slotted) = slot(&more.problem, &more.placed, between) {
-                    return Ok(more.solved(slotted));
+                    return Ok(Some(more.solved(slotted)));
                 }
             }
         }
-        Ok(once.solved(slotted))
+        Ok(Some(once.solved(slotted)))
     }
 
     /// The problem of `unroll · repeats` iterations, placed like `nodes` in every repetition, and routed.

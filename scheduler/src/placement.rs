@@ -82,32 +82,39 @@ pub(crate) fn narrow(ratio: Ratio<i128>) -> Ratio<i64> {
 /// How hard to look for a better placement: a budget of elementary steps of exact evaluation.
 const STEPS: usize = 400_000;
 
-/// Places all items. `target` is the load per core and metacycle to aim at. Deterministic.
-pub(crate) fn place(problem: &Problem<'_>, target: Ratio<i64>) -> Result<Placed, NoPath> {
-    let mut draft = Draft::new(problem, target);
-    draft.construct();
-    draft.balance();
-    draft.shorten();
+/// Places all items in one or several promising ways. `target` is the load per core and metacycle that is good enough.
+///
+/// Where several actors are on a common cycle, the placed bound says little of what slots will allow: latency, parallelism
+/// and hops trade against each other. There a placement that spreads as evenly as it can and one on a single node are
+/// offered beside the one with the best bound. Deterministic.
+pub(crate) fn place(problem: &Problem<'_>, target: Ratio<i64>) -> Result<Vec<Placed>, NoPath> {
     let slots = target.ceil().to_integer();
-    let mut best = evaluate(problem, problem.nodes_of_firings(&draft.nodes), slots)?;
-    let cost = problem.graph.len() + problem.graph.dependencies().len();
-    let mut budget = STEPS / cost.max(1);
+    let mut draft = Draft::new(problem, target);
+    draft.arrange();
+    let evaluated = |draft: &Draft<'_>| evaluate(problem, problem.nodes_of_firings(&draft.nodes), slots);
+    let mut best = evaluated(&draft)?;
     if draft.hosts().nth(1).is_none() {
-        return Ok(best);
+        return Ok(vec![best]);
     }
-    // Everything on one node has no hop at all: for tight cycles that may be the best there is.
-    if budget > 0 && problem.items.iter().all(|item| item.pin.is_none()) {
-        let node = draft.hosts().max_by_key(|&node| (problem.machine.nodes()[node].cores, std::cmp::Reverse(node)));
-        let together = vec![node.expect("the machine has a core"); problem.items.len()];
-        let placed = evaluate(problem, problem.nodes_of_firings(&together), slots)?;
-        if better(&placed, &best, target) {
-            best = placed;
-            draft.assign(together);
+    let mut others = Vec::new();
+    if problem.traffic.iter().any(|t| t.cyclic) {
+        let even = problem.even_load();
+        if even < target {
+            let mut draft = Draft::new(problem, even);
+            draft.arrange();
+            others.push(evaluated(&draft)?);
         }
-        budget -= 1;
+        if problem.items.iter().all(|item| item.pin.is_none()) {
+            let mut draft = Draft::new(problem, target);
+            draft.gather();
+            others.push(evaluated(&draft)?);
+        }
     }
-    climb(problem, &mut draft, &mut best, target, budget)?;
-    Ok(best)
+    let cost = problem.graph.len() + problem.graph.dependencies().len();
+    climb(problem, &mut draft, &mut best, target, STEPS / cost.max(1))?;
+    others.retain(|other| other.node_of != best.node_of);
+    others.insert(0, best);
+    Ok(others)
 }
 
 /// Lexicographic: the period, not below what is possible anyway; then the load on the network.
@@ -179,12 +186,18 @@ impl<'a> Draft<'a> {
         machine.nodes().iter().filter(|(_, node)| node.cores > 0).map(|(id, _)| id)
     }
 
-    fn assign(&mut self, nodes: Vec<NodeId>) {
-        self.load.values_mut().for_each(|load| *load = 0);
-        for (item, &node) in nodes.iter().enumerate() {
-            self.load[node] += self.problem.items[item].load;
-        }
-        self.nodes = nodes;
+    /// Everything on the node with most cores: no hop at all.
+    fn gather(&mut self) {
+        let cores = |&node: &NodeId| (self.problem.machine.nodes()[node].cores, std::cmp::Reverse(node));
+        let node = self.hosts().max_by_key(cores).expect("the machine has a core");
+        (0..self.nodes.len()).for_each(|item| self.put(item, node));
+    }
+
+    /// The whole heuristic.
+    fn arrange(&mut self) {
+        self.construct();
+        self.balance();
+        self.shorten();
     }
 
     fn put(&mut self, item: usize, node: NodeId) {

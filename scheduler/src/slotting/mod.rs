@@ -9,7 +9,7 @@
 mod chain;
 mod modulo;
 
-use crate::analysis::{DependencyId, FiringId};
+use crate::analysis::{Dependency, DependencyId, FiringId};
 use crate::placement::{Placed, delays};
 use crate::problem::{LOCAL, Problem};
 use crate::ring::{Cores, Promise, Ring};
@@ -23,6 +23,8 @@ pub(crate) struct Slotted {
     pub(crate) starts: Vec<i64>,
     /// Core of every firing.
     pub(crate) cores: Vec<u32>,
+    /// The least metacycle for which these ticks respect all cycles, if slots were no matter.
+    pub(crate) needed: i64,
     /// Send ticks; see [`Slotted::sends`].
     sends: Vec<i64>,
     /// Where the send ticks of every dependency begin in `sends`.
@@ -309,8 +311,19 @@ impl<'a> Slotter<'a> {
         }
     }
 
+    /// The least metacycle that leaves every firing on a cycle its inputs in time.
+    fn needed(&self) -> i64 {
+        let around = |(id, d): (DependencyId, &Dependency)| {
+            let inner = self.component_of[d.from.index()] == self.component_of[d.to.index()] && d.distance > 0;
+            let arrival = if self.carried[id] { self.arrivals[id] } else { self.end(d.from) };
+            inner.then(|| ceil_div(arrival - self.starts[d.to.index()], d.distance))
+        };
+        self.problem.graph.dependencies().iter().filter_map(around).max().unwrap_or(1)
+    }
+
     /// Counts ticks from the first start.
     fn finish(mut self) -> Slotted {
+        let needed = self.needed();
         let origin = self.starts.iter().copied().min().unwrap_or(0);
         self.starts.iter_mut().for_each(|start| *start -= origin);
         self.sends.iter_mut().for_each(|send| *send -= origin);
@@ -318,6 +331,7 @@ impl<'a> Slotter<'a> {
             metacycle: self.metacycle,
             starts: self.starts,
             cores: self.core_of,
+            needed,
             sends: self.sends,
             offsets: self.offsets,
         }

@@ -5,6 +5,9 @@ use crate::analysis::{DependencyId, FiringId};
 use sim_core::Id;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+/// Firings of a component for which many ejections are affordable.
+const THOROUGH: usize = 200;
+
 impl Slotter<'_> {
     /// Places all firings of a component, and sends all words between them in time: by earliest start, each with the
     /// transports to and from those that are placed. Who then stands in the way or starts too early is taken out and
@@ -14,7 +17,9 @@ impl Slotter<'_> {
         let Some(earliest) = self.earliest_starts(members, &inner) else { return false };
         let mut open: BTreeSet<(i64, FiringId)> = earliest.iter().map(|(&firing, &start)| (start, firing)).collect();
         let mut last_start: BTreeMap<FiringId, i64> = BTreeMap::new();
-        for _ in 0..6 * members.len() + 200 {
+        // Thorough where it is cheap: a large component that does not fit at once seldom fits after many ejections.
+        let tries = if members.len() <= THOROUGH { 40 } else { 4 };
+        for _ in 0..tries * members.len() + 200 {
             let Some((priority, firing)) = open.pop_first() else { return true };
             let from = self.bring_inputs(firing, priority);
             let until = self.latest(firing);
