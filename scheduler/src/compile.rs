@@ -247,7 +247,7 @@ pub fn compile(app: &App, machine: &Machine, options: &Options) -> Result<Compil
 /// Words that may move in a metacycle, all channels together.
 const WORDS_MAX: u64 = 1 << 26;
 /// Firings up to which several numbers of unrolled iterations are tried.
-const SMALL: u64 = 1_000;
+const SMALL: u64 = 300;
 
 struct Compiler<'a> {
     app: &'a App,

@@ -5,7 +5,7 @@
 
 use crate::analysis::{DependencyId, max_cycle_ratio};
 use crate::distance::UNREACHABLE;
-use crate::problem::{LOCAL, Problem};
+use crate::problem::{LOCAL, Problem, components};
 use crate::routing::{NoPath, Routes, route};
 use num_rational::Ratio;
 use sim_core::{Id, IdVec, NodeId};
@@ -92,8 +92,14 @@ pub(crate) fn place(problem: &Problem<'_>, target: Ratio<i64>) -> Result<Vec<Pla
     let mut draft = Draft::new(problem, target);
     draft.arrange();
     let evaluated = |draft: &Draft<'_>| evaluate(problem, problem.nodes_of_firings(&draft.nodes), slots);
-    let mut best = evaluated(&draft)?;
-    if draft.hosts().nth(1).is_none() {
+    let mut best = match evaluated(&draft) {
+        // Greed may lead into a dead end where links go one way only: then within one region that can reach all of itself.
+        Err(no_path) => {
+            return regions(problem, target).find_map(|draft| evaluated(&draft).ok()).map(|p| vec![p]).ok_or(no_path);
+        }
+        Ok(placed) => placed,
+    };
+    if draft.hosts.len() == 1 {
         return Ok(vec![best]);
     }
     let mut others = Vec::new();
@@ -117,6 +123,23 @@ pub(crate) fn place(problem: &Problem<'_>, target: Ratio<i64>) -> Result<Vec<Pla
     Ok(others)
 }
 
+/// Drafts confined to one strongly connected region of the machine each (pinned items stay where they are), the region with
+/// most cores first.
+fn regions<'a>(problem: &'a Problem<'a>, target: Ratio<i64>) -> impl Iterator<Item = Draft<'a>> {
+    let machine = problem.machine;
+    let links = machine.links().values().map(|link| (link.source.0, link.target.0));
+    let mut regions = components(machine.nodes().len(), links);
+    let cores = |&node: &usize| u64::from(machine.nodes()[NodeId::from_index(node)].cores);
+    regions.retain(|region| region.iter().any(|node| cores(node) > 0));
+    regions.sort_by_key(|region| (std::cmp::Reverse(region.iter().map(cores).sum::<u64>()), region[0]));
+    regions.into_iter().map(move |region| {
+        let mut draft = Draft::new(problem, target);
+        draft.hosts.retain(|node| region.binary_search(&node.index()).is_ok());
+        draft.construct();
+        draft
+    })
+}
+
 /// Lexicographic: the period, not below what is possible anyway; then the load on the network.
 fn better(a: &Placed, b: &Placed, target: Ratio<i64>) -> bool {
     let key = |p: &Placed| (p.bound().max(target), p.carried);
@@ -132,7 +155,7 @@ fn climb(
     mut budget: usize,
 ) -> Result<(), NoPath> {
     let slots = target.ceil().to_integer();
-    let hosts: Vec<NodeId> = draft.hosts().collect();
+    let hosts = draft.hosts.clone();
     let mut improved = true;
     while improved && best.bound() > target {
         improved = false;
@@ -166,6 +189,8 @@ struct Draft<'a> {
     /// Core ticks that every node should stay below.
     capacity: IdVec<NodeId, i64>,
     load: IdVec<NodeId, i64>,
+    /// Nodes that items may be placed on.
+    hosts: Vec<NodeId>,
     /// Node of every item; `NOWHERE` before it is placed.
     nodes: Vec<NodeId>,
 }
@@ -178,18 +203,20 @@ impl<'a> Draft<'a> {
     fn new(problem: &'a Problem<'a>, target: Ratio<i64>) -> Self {
         let nodes = problem.machine.nodes();
         let capacity = nodes.values().map(|node| (target * i64::from(node.cores)).to_integer()).collect();
-        Self { problem, capacity, load: IdVec::filled(0, nodes.len()), nodes: vec![NOWHERE; problem.items.len()] }
-    }
-
-    fn hosts(&self) -> impl Iterator<Item = NodeId> + use<'a> {
-        let machine = self.problem.machine;
-        machine.nodes().iter().filter(|(_, node)| node.cores > 0).map(|(id, _)| id)
+        let hosts = nodes.iter().filter(|(_, node)| node.cores > 0).map(|(id, _)| id).collect();
+        Self {
+            problem,
+            capacity,
+            load: IdVec::filled(0, nodes.len()),
+            hosts,
+            nodes: vec![NOWHERE; problem.items.len()],
+        }
     }
 
     /// Everything on the node with most cores: no hop at all.
     fn gather(&mut self) {
         let cores = |&node: &NodeId| (self.problem.machine.nodes()[node].cores, std::cmp::Reverse(node));
-        let node = self.hosts().max_by_key(cores).expect("the machine has a core");
+        let node = self.hosts.iter().copied().max_by_key(cores).expect("the machine has a core");
         (0..self.nodes.len()).for_each(|item| self.put(item, node));
     }
 
@@ -243,7 +270,7 @@ impl<'a> Draft<'a> {
             pull[i] = self.pull(i);
             heap.push(rank(pull[i], i));
         }
-        let hosts: Vec<NodeId> = self.hosts().collect();
+        let hosts = self.hosts.clone();
         while let Some((known, _, std::cmp::Reverse(item))) = heap.pop() {
             if self.nodes[item] != NOWHERE || known != pull[item] {
                 continue;
@@ -281,7 +308,7 @@ impl<'a> Draft<'a> {
 
     /// Takes items off the most loaded nodes, by move or swap, as long as that lowers the larger of the two loads.
     fn balance(&mut self) {
-        let hosts: Vec<NodeId> = self.hosts().collect();
+        let hosts = self.hosts.clone();
         let mut members: IdVec<NodeId, BTreeSet<usize>> = IdVec::filled(BTreeSet::new(), self.load.len());
         for (item, &node) in self.nodes.iter().enumerate() {
             members[node].insert(item);

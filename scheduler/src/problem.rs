@@ -101,12 +101,11 @@ impl<'a> Problem<'a> {
         Self { app, machine, distances, graph, items, item_of, traffic, around, duration_max }
     }
 
-    /// Load per core and metacycle if all of it were spread as evenly as its largest part allows.
+    /// Load per core and metacycle if all of it were spread evenly.
     pub(crate) fn even_load(&self) -> Ratio<i64> {
         let total: i64 = self.items.iter().map(|item| item.load).sum();
-        let largest = self.items.iter().map(|item| item.load).max().unwrap_or(0);
         let cores: i64 = self.machine.nodes().values().map(|node| i64::from(node.cores)).sum();
-        Ratio::new(total, cores.max(1)).max(Ratio::from_integer(largest))
+        Ratio::new(total, cores.max(1))
     }
 
     /// Expands a node per item to a node per firing.

@@ -193,6 +193,14 @@ impl Cores {
         None
     }
 
+    /// Start slots of all gaps of all cores, ascending.
+    pub(crate) fn gap_starts(&self) -> Vec<i64> {
+        let mut starts: Vec<i64> = self.rings.iter().flat_map(Ring::gaps).map(|(start, _)| start).collect();
+        starts.sort_unstable();
+        starts.dedup();
+        starts
+    }
+
     /// Books a pending firing.
     pub(crate) fn place(&mut self, core: u32, start: i64, span: i64) {
         let ring = &mut self.rings[core as usize];

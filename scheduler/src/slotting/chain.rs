@@ -18,18 +18,14 @@ impl Slotter<'_> {
                 Laid::NoRoom => break,
             }
         }
-        // Around the ring once, from every gap in turn: there the chain always fits behind itself if there is room at all.
-        let mut from = 0;
-        while from < self.metacycle {
+        // Around the ring once, from every gap in turn: there the chain fits behind itself if there is room at all.
+        let (group, _) = self.group_of[members[0].index()];
+        for from in self.groups[group as usize].gap_starts() {
             if matches!(self.lay(members, from, |_| i64::MIN), Laid::Done) {
                 let late = |(&m, &bound): (&FiringId, &i64)| ceil_div(bound - self.starts[m.index()], self.metacycle);
                 let stages = members.iter().zip(earliest).map(late).max().expect("a chain has members");
                 self.shift(members, stages);
                 return true;
-            }
-            match self.find(members[0], from + 1, self.metacycle) {
-                Some((next, _)) => from = next,
-                None => return false,
             }
         }
         false

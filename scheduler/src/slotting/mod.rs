@@ -139,26 +139,37 @@ impl<'a> Slotter<'a> {
     }
 
     /// Sends all words of a dependency as early as slots allow, from the end of its producer on; returns their arrival.
+    ///
+    /// Words that become ready one after another and find free slots one after another are booked at once.
     fn transport(&mut self, dependency: DependencyId) -> i64 {
-        let produced = self.end(self.problem.graph.dependencies()[dependency].from);
+        let mut arrival = self.end(self.problem.graph.dependencies()[dependency].from);
         let flow = self.placed.flow_of[dependency];
-        let mut arrival = produced;
         if flow != LOCAL {
             let path = &self.placed.routes.paths[flow as usize];
-            let mut at = self.offsets[dependency.index()];
-            for _ in 0..self.problem.words(dependency) {
-                let mut ready = produced;
-                for &link in path {
-                    let ring = &mut self.links[link];
+            let words = self.problem.words(dependency) as usize;
+            let at = self.offsets[dependency.index()];
+            // The send ticks of the hop before plus its latency, in the place where this hop's will stand.
+            let mut ready = vec![arrival; words];
+            for (hop, &link) in path.iter().enumerate() {
+                let mut word = 0;
+                let mut from = i64::MIN;
+                while word < words {
+                    from = from.max(ready[word]);
                     let send =
-                        ring.first_free(ready, 1).expect("no link carries more frames than a metacycle has slots");
-                    ring.take(send, 1);
-                    self.sends[at] = send;
-                    at += 1;
-                    ready = send + self.problem.machine.links()[link].latency.hop().0;
+                        self.links[link].first_free(from, 1).expect("no link carries more frames than there are slots");
+                    let free = self.links[link].free_run(send);
+                    let run =
+                        (word..words).take_while(|&w| ready[w] <= send + (w - word) as i64).take(free as usize).count();
+                    self.links[link].take(send, run as i64);
+                    for k in 0..run {
+                        self.sends[at + (word + k) * path.len() + hop] = send + k as i64;
+                        ready[word + k] = send + k as i64 + self.problem.machine.links()[link].latency.hop().0;
+                    }
+                    word += run;
+                    from = send + run as i64;
                 }
-                arrival = arrival.max(ready);
             }
+            arrival = ready.into_iter().max().expect("a dependency that crosses links has words");
         }
         self.arrivals[dependency] = arrival;
         self.carried[dependency] = true;
@@ -173,8 +184,11 @@ impl<'a> Slotter<'a> {
         }
         let path = &self.placed.routes.paths[flow as usize];
         let sends = &self.sends[self.range(dependency)];
-        for (send, &link) in sends.iter().zip(path.iter().cycle()) {
-            self.links[link].release(*send, 1);
+        for (hop, &link) in path.iter().enumerate() {
+            let sends: Vec<i64> = sends.iter().skip(hop).step_by(path.len()).copied().collect();
+            for run in sends.chunk_by(|a, b| a + 1 == *b) {
+                self.links[link].release(run[0], run.len() as i64);
+            }
         }
     }
 
