@@ -4,15 +4,25 @@
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use sim_core::{Id, IdVec, Link, LogicalLatency, Machine, Node, NodeId};
+use std::fmt;
 
 /// What a random machine is made from. Changing it before [`Wiring::machine`] gives related machines.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Wiring {
     pub(crate) nodes: Vec<Node>,
     /// Links under counters that all start together: no latency is negative.
     pub(crate) links: Vec<Link>,
     /// Where each node's counter starts: what relabelling adds to latencies and takes from them.
     pub(crate) labels: Vec<i64>,
+}
+
+/// Short enough to be read in the report of a failed law.
+impl fmt::Debug for Wiring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cores: Vec<u32> = self.nodes.iter().map(|node| node.cores).collect();
+        write!(f, "cores {cores:?}, labels {:?}, links", self.labels)?;
+        self.links.iter().try_for_each(|l| write!(f, " {}->{}:{}", l.source.0, l.target.0, l.latency))
+    }
 }
 
 impl Wiring {

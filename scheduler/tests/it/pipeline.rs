@@ -13,7 +13,8 @@ use sim_core::{
     ActorId, ActorState, App, Behaviour, Firing, Machine, NodeId, Outcome, RunOptions, State, engine, reference,
 };
 use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 /// Mixes all that an actor ever consumed into all that it produces, so that no firing can be lost, doubled or exchanged.
@@ -41,13 +42,21 @@ impl Behaviour for Remember {
 }
 
 /// One compilation and run.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Case {
     draft: Draft,
     wiring: Wiring,
     pins: Vec<[Index; 2]>,
     max_unroll: u32,
     iterations: u64,
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { draft, wiring, max_unroll, iterations, .. } = self;
+        writeln!(f, "{iterations} iterations, max_unroll {max_unroll}, pins {:?}", self.options().pins)?;
+        write!(f, "{wiring:?}\n{draft:?}")
+    }
 }
 
 impl Case {
@@ -141,7 +150,7 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
 
 /// The nodes that pins name.
 fn pinned(options: &Options) -> BTreeSet<NodeId> {
-    let last: std::collections::BTreeMap<ActorId, NodeId> = options.pins.iter().copied().collect();
+    let last: BTreeMap<ActorId, NodeId> = options.pins.iter().copied().collect();
     last.into_values().collect()
 }
 
