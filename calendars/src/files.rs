@@ -1,6 +1,6 @@
 //! Calendar files: RON, one entry per line, with the version of the format in front.
 //!
-//! A text that can be read is not a set that can be run: [`crate::verify`] decides that.
+//! A text that can be read is not a set that can be run: [`verify`](fn@crate::verify) decides that.
 
 use crate::format::CalendarSet;
 use ron::ser::PrettyConfig;
@@ -45,6 +45,13 @@ pub fn to_ron(calendars: &CalendarSet) -> String {
 }
 
 /// Reads the text form.
+///
+/// ```
+/// let text = "(version: 1, app: \"a\", machine: \"m\", metacycle: 4, unroll: 1, nodes: [], links: [])";
+/// let calendars = calendars::from_ron(text)?;
+/// assert_eq!(calendars::from_ron(&calendars::to_ron(&calendars))?, calendars);
+/// # Ok::<(), calendars::CalendarFileError>(())
+/// ```
 ///
 /// # Errors
 /// [`CalendarFileError::Version`] for a file of another version, whatever else it holds; otherwise

@@ -78,7 +78,7 @@ fn scale(calendars: &CalendarSet, columns: usize) -> String {
         let tenths = metacycle * 10 / columns;
         format!("{}.{}", tenths / 10, tenths % 10)
     };
-    format!("metacycle {metacycle} ticks, iterations in it {}, ticks per column {per_column}", calendars.unroll)
+    format!("metacycle {metacycle} ticks, unroll {}, ticks per column {per_column}", calendars.unroll)
 }
 
 fn lanes(app: &App, machine: &Machine, calendars: &CalendarSet, verified: &Verified) -> Vec<Lane> {

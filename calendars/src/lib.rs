@@ -15,3 +15,4 @@ pub use files::{CalendarFileError, from_ron, to_ron};
 pub use format::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Rotation};
 pub use lower::{LowerError, lower};
 pub use verify::{Verified, Violation, verify};
+pub use lower::{EntryPlace, LowerError, lower};

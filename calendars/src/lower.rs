@@ -218,6 +218,38 @@ pub enum LowerError {
 ///
 /// # Errors
 /// [`LowerError`], the first that is found.
+///
+/// # Examples
+/// An actor without channels, fired on one node every five ticks for two ticks each:
+/// ```
+/// use calendars::{CalendarSet, ComputeEntry, NodeCalendar, lower};
+/// use sim_core::mix::Mix;
+/// use sim_core::{Actor, ActorId, ActorState, App, Link, Machine, Node, RunOptions, Tick, engine};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let behaviour = std::sync::Arc::new(Mix::new("a", Vec::new()));
+/// let state = ActorState::None;
+/// let actor = Actor { name: "a".into(), exec: vec![2], state, behaviour, pin: None, fed: false, place: None };
+/// let app = App::new("one", vec![actor], Vec::new())?;
+/// let machine = Machine::new("one", vec![Node::new("n", 1)], Vec::<Link>::new())?;
+/// let firing = ComputeEntry {
+///     slot: 1, first: 0, place: 0, core: 0, actor: ActorId(0), index: 0, exec: 2, inputs: vec![], outputs: vec![],
+/// };
+/// let calendars = CalendarSet {
+///     version: CalendarSet::VERSION,
+///     app: "one".into(),
+///     machine: "one".into(),
+///     metacycle: 5,
+///     unroll: 1,
+///     nodes: vec![NodeCalendar { compute: vec![firing] }].into(),
+///     links: Vec::new().into(),
+/// };
+/// let program = lower(&app, &machine, &calendars)?;
+/// let outcome = engine::run(&app, &program, &RunOptions { iterations: 3, ..RunOptions::default() })?;
+/// assert_eq!(outcome.ticks, Some(Tick(2 * 5 + 1 + 2)));
+/// # Ok(())
+/// # }
+/// ```
 pub fn lower(app: &App, machine: &Machine, calendars: &CalendarSet) -> Result<Program, LowerError> {
     let CalendarSet { metacycle, unroll, .. } = *calendars;
     if !(1..=limits::TICKS).contains(&metacycle) {
@@ -270,6 +302,5 @@ fn rotating(entry: EntryPlace, address: Rotation, skip: u64, words: u64) -> Resu
         return Err(LowerError::Address { entry, address: last });
     }
     let base = u32::try_from(base).expect("it is not beyond the last address");
-    // A copy that never changes may be written with any stride.
-    Ok(RotatingAddress { base, stride: if count == 1 { 0 } else { stride }, count, phase })
+    Ok(RotatingAddress { base, stride, count, phase })
 }

@@ -240,7 +240,10 @@ impl Cores {
         for (c, ring) in self.rings.iter().enumerate() {
             for (gap, size) in ring.gaps() {
                 let inside = (start - gap).rem_euclid(length);
-                if c == core && inside + span <= size {
+                if c == core && size == length {
+                    // An empty ring has no ends: whatever is placed leaves one gap.
+                    gaps.push((length - span, c, start + span));
+                } else if c == core && inside + span <= size {
                     gaps.push((inside, c, gap));
                     gaps.push((size - inside - span, c, gap + inside + span));
                 } else {

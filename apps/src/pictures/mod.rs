@@ -12,7 +12,7 @@
 //! let nodes = vec![Node::new("left", 1), Node::new("right", 1)];
 //! let machine = Machine::new("pair", nodes, vec![wire(0, 1), wire(1, 0)])?;
 //! let scene = TopologyScene::new(&machine, None, Layout::Line);
-//! assert!(pictures::topology_svg(&scene).contains("<title>left→right: 0 %</title>"));
+//! assert!(pictures::topology_svg(&scene).contains("<title>left→right</title>"));
 //! # Ok::<(), sim_core::MachineError>(())
 //! ```
 

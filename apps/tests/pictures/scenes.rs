@@ -265,6 +265,7 @@ pub(crate) mod topologies {
             subtitle: format!("{count} nodes · {} links · use in a metacycle of 64 ticks", links.len()),
             footer: "tidelock".to_owned(),
             layout,
+            measured: true,
             nodes,
             links,
         }
@@ -376,6 +377,7 @@ pub(crate) mod topologies {
             ("hypercube", hypercube(4)),
             ("random", random()),
             ("names", names()),
+            ("bare", TopologyScene { measured: false, ..fat_tree() }),
             ("single", scene("loop on single", 1, Layout::Circle, &[])),
             ("apart", scene("three nodes without links", 3, Layout::Force, &[])),
         ]

@@ -5,9 +5,10 @@
 
 use super::Report;
 use super::memory::Found;
+use super::names::{EntryRef, TokenWord};
 use super::runs::{Act, ReadId, Runs, WriteId};
 use super::tokens::{Made, Tokens};
-use super::violation::{EntryRef, TokenWord, Violation};
+use super::violation::Violation;
 use sim_core::ids::{IdVec, LinkId};
 
 /// How far the origin of a written word is known.

@@ -27,18 +27,18 @@ pub(super) fn pair(case: &Case<'_>, runs: &Runs, report: &mut Report) -> Vec<Opt
 
 fn pair_link(case: &Case<'_>, runs: &Runs, link: LinkId, report: &mut Report, senders: &mut [Option<ReadId>]) {
     let latency = case.machine.links()[link].latency.0;
+    let sent = frames(runs, &runs.gathers[link], |at| at);
     // A store is visible one tick after the frame's arrival.
-    let sent = frames(runs, &runs.gathers[link], 0);
-    let stored = frames(runs, &runs.scatters[link], latency + 1);
+    let stored = frames(runs, &runs.scatters[link], |visible| visible - 1 - latency);
     let dropped = |frame: &Frame| Violation::FrameDropped {
         word: runs.list[frame.run].word(frame.word),
         sent: frame.sent,
-        arrives: frame.sent + latency,
+        arrives: frame.sent.saturating_add(latency),
     };
     let missing = |frame: &Frame| Violation::FrameMissing {
         word: runs.list[frame.run].word(frame.word),
         sent: frame.sent,
-        arrives: frame.sent + latency,
+        arrives: frame.sent.saturating_add(latency),
     };
     let (mut i, mut j) = (0, 0);
     while i < sent.len() || j < stored.len() {
@@ -73,11 +73,11 @@ fn check_place(gather: &Run, scatter: &Run, word: u32, report: &mut Report) {
     }
 }
 
-/// The words of some runs of one link, `delay` ticks before they act, by tick.
-fn frames(runs: &Runs, positions: &[usize], delay: i64) -> Vec<Frame> {
+/// The words of some runs of one link, by the tick at which they are sent, which `sent` derives from that of the run.
+fn frames(runs: &Runs, positions: &[usize], sent: impl Fn(i64) -> i64) -> Vec<Frame> {
     let of_run = |&run: &usize| {
         let data = &runs.list[run];
-        let start = data.at.saturating_sub(delay);
+        let start = sent(data.at);
         (0..data.words).map(move |word| Frame { sent: start + i64::from(word), run, word })
     };
     let mut frames: Vec<Frame> = positions.iter().flat_map(of_run).collect();

@@ -2,9 +2,11 @@
 //!
 //! One address is a ring of count · M ticks, as the header of [`super`] explains; each reference to it is one point of it.
 
+use super::names::Cell;
 use super::runs::{Act, Run, Runs, WriteId};
-use super::violation::{Cell, Violation};
+use super::violation::Violation;
 use super::{Case, Report};
+use crate::format::Rotation;
 use sim_core::ids::NodeId;
 
 /// The word that a read finds.
@@ -21,7 +23,8 @@ pub(super) struct Found {
 struct Reference {
     run: u32,
     word: u32,
-    copy: u32,
+    /// The first activation that uses this copy.
+    activation: u32,
 }
 
 /// A reference as seen at its address.
@@ -29,7 +32,6 @@ struct Reference {
 struct Event<'a> {
     run: &'a Run,
     word: u32,
-    /// The first activation that uses this copy.
     activation: i64,
     /// Its tick: of the read, or from which the write is visible.
     tick: i64,
@@ -49,27 +51,38 @@ pub(super) fn check(case: &Case<'_>, runs: &Runs, report: &mut Report) -> Vec<Op
         for group in order.chunk_by(|a, b| address(*a) == address(*b)) {
             let cell = Cell { node, address: address(group[0]) };
             events.clear();
-            events.extend(group.iter().map(|&key| event(case, runs, references[key as u32 as usize])));
+            events.extend(group.iter().map(|&key| event(case, runs, &references, key)));
             check_cell(case, runs, cell, &events, &mut found, report);
         }
     }
     found
 }
 
+/// Turns are below 2^60, as `shape` checks; above them in a key lies the address.
+const TURN_MASK: i64 = (1 << 60) - 1;
+
 /// Lists all references to the memory of `node`, and keys that sort them: address, turn, writes before reads, position.
 fn refer(case: &Case<'_>, runs: &Runs, node: NodeId, references: &mut Vec<Reference>, order: &mut Vec<u128>) {
     references.clear();
     order.clear();
+    let metacycle = case.calendars.metacycle;
     for run in runs.nodes[node].clone() {
         let data = &runs.list[run];
+        let Rotation { base, stride, count, phase } = data.rotation;
+        let ring = i64::from(count) * metacycle;
+        let reads = u128::from(!data.writes()) << 32;
         for word in 0..data.words {
-            for copy in 0..data.rotation.count {
-                let reference = Reference { run: run as u32, word, copy };
-                let address = data.rotation.base + word + data.rotation.stride * copy;
-                let turn = event(case, runs, reference).turn as u128;
-                let key = u128::from(address) << 96 | turn << 33 | u128::from(!data.writes()) << 32;
+            let start = (data.at + data.step() * i64::from(word)) % ring;
+            // Copy 0 is used by the activation that completes the phase to a whole turn.
+            let mut activation = (count - phase % count) % count;
+            for copy in 0..count {
+                let turn = start + i64::from(activation) * metacycle;
+                let turn = if turn < ring { turn } else { turn - ring };
+                let address = base + word + stride * copy;
+                let key = u128::from(address) << 96 | (turn as u128) << 33 | reads;
                 order.push(key | references.len() as u128);
-                references.push(reference);
+                references.push(Reference { run: run as u32, word, activation });
+                activation = if activation + 1 < count { activation + 1 } else { 0 };
             }
         }
     }
@@ -79,13 +92,12 @@ fn address(key: u128) -> u32 {
     (key >> 96) as u32
 }
 
-fn event<'a>(case: &Case<'_>, runs: &'a Runs, reference: Reference) -> Event<'a> {
-    let Reference { run, word, copy } = reference;
-    let run = &runs.list[run as usize];
-    let (count, metacycle) = (i64::from(run.rotation.count), case.calendars.metacycle);
-    let activation = (i64::from(copy) - i64::from(run.rotation.phase)).rem_euclid(count);
-    let tick = run.at + run.step() * i64::from(word) + activation * metacycle;
-    Event { run, word, activation, tick, turn: tick.rem_euclid(count * metacycle) }
+fn event<'a>(case: &Case<'_>, runs: &'a Runs, references: &[Reference], key: u128) -> Event<'a> {
+    let Reference { run, word, activation } = references[key as u32 as usize];
+    let (run, activation) = (&runs.list[run as usize], i64::from(activation));
+    let tick = run.at + run.step() * i64::from(word) + activation * case.calendars.metacycle;
+    let turn = (key >> 33) as i64 & TURN_MASK;
+    Event { run, word, activation, tick, turn }
 }
 
 /// Checks one address. `events` are sorted by turn, writes before reads.
@@ -198,14 +210,14 @@ fn note_found(
             cell,
             writer: write.run.entry,
             writer_place: write.run.place,
-            metacycles: shift,
+            shift,
         });
     }
     let new = Found { write: write.run.first_id + write.word, shift };
     match &mut found[(read.run.first_id + read.word) as usize] {
         Some(old) if *old != new => {
-            let other = runs.writer(old.write).entry;
-            report.add_once(Violation::CopiesDiffer { word, cell, writer: write.run.entry, other });
+            let (other, other_shift) = (runs.writer(old.write).entry, old.shift);
+            report.add_once(Violation::CopiesDiffer { word, cell, writer: write.run.entry, shift, other, other_shift });
         }
         slot => *slot = Some(new),
     }

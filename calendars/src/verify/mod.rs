@@ -40,13 +40,15 @@
 mod dataflow;
 mod frames;
 mod memory;
+mod names;
 mod resources;
 mod runs;
 mod shape;
 mod tokens;
 mod violation;
 
-pub use violation::{Cell, EntryRef, TokenWord, Violation, WordKind, WordRef};
+pub use names::{Cell, EntryRef, TokenWord, WordKind, WordRef};
+pub use violation::Violation;
 
 use crate::format::{CalendarSet, ComputeEntry, FrameEntry};
 use dataflow::Dataflow;
@@ -77,7 +79,7 @@ pub struct Verified {
 ///
 /// # Errors
 /// All violations, in a fixed order: header, entries alone, resources, frames, memory, tokens. Rules that relate entries leave
-/// out entries that are broken alone; word-level rules report one pair of entries once.
+/// out entries that are broken alone; rules about words report the same entries once, with the first word.
 pub fn verify(app: &App, machine: &Machine, calendars: &CalendarSet) -> Result<Verified, Vec<Violation>> {
     let mut violations = shape::check_header(machine, calendars);
     if !violations.is_empty() {
@@ -87,7 +89,8 @@ pub fn verify(app: &App, machine: &Machine, calendars: &CalendarSet) -> Result<V
     let case = Case { app, machine, calendars, tokens };
     let mut report = Report::default();
     let usable = shape::check_entries(&case, &mut report);
-    resources::check_firings(&case, &usable, &mut report);
+    resources::check_firings(&case, &mut report);
+    resources::check_states(&case, &usable, &mut report);
     resources::check_cores(&case, &usable, &mut report);
     resources::check_links(&case, &usable, &mut report);
     let runs = match Runs::collect(&case, &usable) {
@@ -123,8 +126,8 @@ struct Case<'a> {
 #[derive(Default)]
 struct Report {
     violations: Vec<Violation>,
-    /// Word-level rules and pairs of entries that are reported already.
-    pairs: HashSet<(Discriminant<Violation>, EntryRef, EntryRef)>,
+    /// Word-level rules and the entries that are reported to break them.
+    reported: HashSet<(Discriminant<Violation>, Vec<EntryRef>)>,
 }
 
 impl Report {
@@ -132,12 +135,9 @@ impl Report {
         self.violations.push(violation);
     }
 
-    /// Adds a violation of a rule about words, unless its first two entries already broke the same rule at another word.
+    /// Adds a violation of a rule about words, unless the same entries already broke the same rule at another word.
     fn add_once(&mut self, violation: Violation) {
-        let entries = violation.entries();
-        let first = *entries.first().expect("rules about words name an entry");
-        let second = *entries.get(1).unwrap_or(&first);
-        if self.pairs.insert((std::mem::discriminant(&violation), first, second)) {
+        if self.reported.insert((std::mem::discriminant(&violation), violation.entries())) {
             self.violations.push(violation);
         }
     }

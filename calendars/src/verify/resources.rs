@@ -1,6 +1,7 @@
 //! Who holds what: every firing exactly once, cores, slots of links, and the order of actors with state.
 
-use super::violation::{EntryRef, Violation};
+use super::names::EntryRef;
+use super::violation::Violation;
 use super::{Case, Report, Usable};
 use crate::format::{ComputeEntry, FrameEntry};
 use sim_core::ids::{ActorId, IdVec};
@@ -19,30 +20,53 @@ struct Held {
     end: i64,
 }
 
-/// Checks that each actor fires each of its indices once, and that actors with state do so in order.
-pub(super) fn check_firings(case: &Case<'_>, usable: &Usable, report: &mut Report) {
-    let mut fired: IdVec<ActorId, Vec<Fired<'_>>> = case.app.actors().ids().map(|_| Vec::new()).collect();
-    for (entry, data) in usable.firings(case) {
-        fired[data.actor].push(Fired { entry, data });
-    }
-    for (actor, list) in fired.iter_mut() {
-        list.sort_by_key(|firing| firing.data.index);
+/// Checks that each actor fires each of its indices once, even if in an entry that is broken otherwise.
+pub(super) fn check_firings(case: &Case<'_>, report: &mut Report) {
+    let all = case.calendars.nodes.iter().flat_map(|(node, calendar)| {
+        let named = calendar.compute.iter().zip(0..);
+        named.map(move |(data, index)| (EntryRef::Compute(node, index), data))
+    });
+    for (actor, list) in by_actor(case, all).iter() {
         for pair in list.windows(2).filter(|pair| pair[0].data.index == pair[1].data.index) {
             let index = pair[0].data.index;
             report.add(Violation::FiredTwice { entry: pair[1].entry, other: pair[0].entry, actor, index });
         }
+        let firings = case.tokens.firings(actor);
         let mut expected = 0;
-        let indices = list.iter().map(|firing| u64::from(firing.data.index));
-        for index in indices.chain([case.tokens.firings(actor)]) {
+        for index in list.iter().map(|firing| u64::from(firing.data.index)).chain([firings]) {
             if index > expected {
                 report.add(Violation::NeverFired { actor, from: expected, to: index - 1 });
             }
             expected = index + 1;
         }
+    }
+}
+
+/// Checks that actors with state fire on one node, in order, without overlap.
+pub(super) fn check_states(case: &Case<'_>, usable: &Usable, report: &mut Report) {
+    for (actor, list) in by_actor(case, usable.firings(case)).iter() {
         if case.app.actors()[actor].has_state() {
             check_state(case, actor, list, report);
         }
     }
+}
+
+/// Firings of actors and indices that exist, by actor, sorted by index.
+fn by_actor<'a>(
+    case: &Case<'_>,
+    firings: impl Iterator<Item = (EntryRef, &'a ComputeEntry)>,
+) -> IdVec<ActorId, Vec<Fired<'a>>> {
+    let actors = case.app.actors();
+    let mut lists: IdVec<ActorId, Vec<Fired<'a>>> = actors.ids().map(|_| Vec::new()).collect();
+    for (entry, data) in firings {
+        if actors.get(data.actor).is_some() && u64::from(data.index) < case.tokens.firings(data.actor) {
+            lists[data.actor].push(Fired { entry, data });
+        }
+    }
+    for list in lists.values_mut() {
+        list.sort_by_key(|firing| firing.data.index);
+    }
+    lists
 }
 
 /// Checks that the firings of `actor`, sorted by index, are on one node, in order, without overlap.

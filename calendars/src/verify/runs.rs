@@ -1,7 +1,8 @@
 //! All accesses to memory as one list of runs: consecutive words that one entry reads or writes under one rotation.
 
+use super::names::{EntryRef, WordKind, WordRef};
 use super::tokens::{Made, Needed};
-use super::violation::{EntryRef, Violation, WordKind, WordRef};
+use super::violation::Violation;
 use super::{Case, Usable, limits};
 use crate::format::{ComputeEntry, FrameEntry, Operand, Rotation};
 use sim_core::ids::{IdVec, LinkId, NodeId};

@@ -1,6 +1,7 @@
 //! Rules that one entry can break alone: numbers within range, order, and the facts of the firing that it names.
 
-use super::violation::{EntryRef, Violation, WordKind};
+use super::names::{EntryRef, WordKind};
+use super::violation::Violation;
 use super::{Case, Report, Usable};
 use crate::format::{CalendarSet, ComputeEntry, FrameEntry, Operand, Rotation};
 use sim_core::ids::{IdVec, NodeId};

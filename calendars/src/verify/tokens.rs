@@ -4,7 +4,8 @@
 //! Source: Lee & Messerschmitt, "Synchronous Data Flow", Proc. IEEE 75(9), 1987 (balance equations).
 
 use super::limits;
-use super::violation::{TokenWord, Violation};
+use super::names::TokenWord;
+use super::violation::Violation;
 use sim_core::App;
 use sim_core::ids::{ActorId, ChannelId, Id, IdVec};
 

@@ -1,100 +1,10 @@
 //! What can be wrong with calendars: one variant per rule, with the entry that breaks it and the numbers to mend it.
 
+use super::names::{Cell, EntryRef, TokenWord, WordKind, WordRef};
 use sim_core::ids::{ActorId, ChannelId, LinkId, NodeId};
 use std::fmt;
 
-/// One entry of one calendar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EntryRef {
-    /// An entry of the transmit side of a link, by position.
-    Gather(LinkId, u32),
-    /// An entry of the receive side of a link, by position.
-    Scatter(LinkId, u32),
-    /// A firing of a node's compute calendar, by position.
-    Compute(NodeId, u32),
-}
-
-impl fmt::Display for EntryRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Gather(link, index) => write!(f, "{link} gather entry {index}"),
-            Self::Scatter(link, index) => write!(f, "{link} scatter entry {index}"),
-            Self::Compute(node, index) => write!(f, "{node} compute entry {index}"),
-        }
-    }
-}
-
-/// One word of an entry's run, or of all inputs or outputs of a firing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WordRef {
-    /// The entry.
-    pub entry: EntryRef,
-    /// "frame", "input word" or "output word".
-    pub kind: WordKind,
-    /// Its number in the entry, from 0.
-    pub word: u32,
-}
-
-impl fmt::Display for WordRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} {}", self.entry, self.kind, self.word)
-    }
-}
-
-/// What an entry does with a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum WordKind {
-    /// Sends it or stores it.
-    Frame,
-    /// Consumes it.
-    Input,
-    /// Produces it.
-    Output,
-}
-
-impl fmt::Display for WordKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Frame => "frame",
-            Self::Input => "input word",
-            Self::Output => "output word",
-        })
-    }
-}
-
-/// A word of a node's memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Cell {
-    /// The node.
-    pub node: NodeId,
-    /// The address.
-    pub address: u32,
-}
-
-impl fmt::Display for Cell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "address {} of {}", self.address, self.node)
-    }
-}
-
-/// One word of one token of a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TokenWord {
-    /// The channel.
-    pub channel: ChannelId,
-    /// Number of the token, from 0, initial tokens first.
-    pub token: i64,
-    /// Word of the token.
-    pub word: u32,
-}
-
-impl fmt::Display for TokenWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "word {} of token {} of {}", self.word, self.token, self.channel)
-    }
-}
-
-/// A broken rule. Word-level rules are reported once per pair of entries, with the first place where they break.
+/// A broken rule. Rules about words are reported once for the same entries, with the first word that breaks them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// The format's version is unknown.
@@ -152,10 +62,8 @@ pub enum Violation {
         /// What 32-bit indices can count.
         limit: u64,
     },
-    /// More word addresses than can be checked.
-    #[error(
-        "the entries refer to {found} words of memory, all copies counted, more than the {limit} that can be checked"
-    )]
+    /// More accesses to memory than can be checked one by one.
+    #[error("{found} words per metacycle, all copies counted, are more than the {limit} that can be checked")]
     TooManyWords {
         /// Words, copies counted.
         found: u128,
@@ -331,7 +239,7 @@ pub enum Violation {
         index: u32,
     },
     /// Firings without an entry.
-    #[error("{actor}: no calendar has its firings {from} to {to} of a metacycle")]
+    #[error("{actor}: of its firings in a metacycle, {from} to {to} are in no calendar")]
     NeverFired {
         /// The actor.
         actor: ActorId,
@@ -488,7 +396,7 @@ pub enum Violation {
     },
     /// A frame whose word belongs to another iteration than the entry that sends it.
     #[error(
-        "{word} of place {place} is at {cell} the word that {writer} of place {writer_place} wrote {metacycles} activations before"
+        "{word} is at {cell} a word of {writer}: the places {place} and {writer_place} should be equal, and the activations, which differ by {shift}"
     )]
     WrongIteration {
         /// The frame.
@@ -502,10 +410,12 @@ pub enum Violation {
         /// That entry's place.
         writer_place: u32,
         /// Activation of the sender minus activation of the writer.
-        metacycles: i64,
+        shift: i64,
     },
     /// A word that differs from copy to copy.
-    #[error("{word} is at {cell} a word of {writer}, and at another copy one of {other} or of another activation")]
+    #[error(
+        "{word} is at {cell} what {writer} wrote {shift} activations before, and at another copy what {other} wrote {other_shift} before"
+    )]
     CopiesDiffer {
         /// The word.
         word: WordRef,
@@ -513,8 +423,12 @@ pub enum Violation {
         cell: Cell,
         /// Who wrote it there.
         writer: EntryRef,
+        /// Activation of the reader minus activation of that writer.
+        shift: i64,
         /// Who wrote it at another copy.
         other: EntryRef,
+        /// Activation of the reader minus activation of that other writer.
+        other_shift: i64,
     },
     /// Two initial tokens at one address.
     #[error("{word} and {other} both expect a word of an initial token at {cell}")]
@@ -541,7 +455,7 @@ pub enum Violation {
         by: EntryRef,
     },
     /// A firing that finds another word than the one it is to consume.
-    #[error("{word} is in activation {activation} {needed}, found is {found} from {}", Path(.path))]
+    #[error("{word} has to be {needed} in activation {activation}, found is {found} from {}", Path(.path))]
     WrongToken {
         /// The input word.
         word: WordRef,

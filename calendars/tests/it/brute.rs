@@ -60,6 +60,8 @@ enum Event<'a> {
 pub(crate) struct Findings {
     /// The first few things that are wrong.
     pub(crate) errors: Vec<String>,
+    /// The first word that every gather entry sends in activation 0: channel, token, word.
+    pub(crate) sent: BTreeMap<EntryRef, (ChannelId, u64, u32)>,
     /// Entries that passed words to each other.
     pub(crate) partners: BTreeSet<(EntryRef, EntryRef)>,
 }
@@ -309,6 +311,9 @@ impl<'a> Sim<'a> {
                 let word = self.read(*address, *entry, findings);
                 if word.is_none_or(|word| word.iteration != *iteration as i64) {
                     findings.error(|| format!("{entry}: sends {word:?} in iteration {iteration}"));
+                }
+                if let Some(word) = word {
+                    findings.sent.entry(*entry).or_insert((word.channel, word.token, word.word));
                 }
                 let arrival = tick + self.case.machine.links()[*link].latency.0;
                 self.flying.insert((*link, arrival), (*entry, word, *iteration));

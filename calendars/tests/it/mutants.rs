@@ -39,7 +39,7 @@ fn rotation_edits() -> Vec<Edit<Rotation>> {
         edit("stride + 1", |r: &mut Rotation| r.stride += 1),
         edit("stride - 1", |r: &mut Rotation| r.stride = r.stride.saturating_sub(1)),
         edit("count + 1", |r: &mut Rotation| r.count += 1),
-        edit("count - 1", |r: &mut Rotation| r.count -= 1),
+        edit("count - 1", |r: &mut Rotation| r.count = r.count.saturating_sub(1)),
         edit("phase + 1", |r: &mut Rotation| r.phase += 1),
         edit("phase - 1", |r: &mut Rotation| r.phase = r.phase.saturating_sub(1)),
     ]
@@ -50,7 +50,7 @@ fn frame_edits() -> Vec<Edit<FrameEntry>> {
         edit("slot + 1", |e: &mut FrameEntry| e.slot += 1),
         edit("slot - 1", |e: &mut FrameEntry| e.slot -= 1),
         edit("length + 1", |e: &mut FrameEntry| e.length += 1),
-        edit("length - 1", |e: &mut FrameEntry| e.length -= 1),
+        edit("length - 1", |e: &mut FrameEntry| e.length = e.length.saturating_sub(1)),
         edit("first + 1", |e: &mut FrameEntry| e.first += 1),
         edit("first - 1", |e: &mut FrameEntry| e.first = e.first.saturating_sub(1)),
         edit("place + 1", |e: &mut FrameEntry| e.place += 1),
@@ -85,14 +85,16 @@ fn compute_edits(entry: &ComputeEntry) -> Vec<Edit<ComputeEntry>> {
     for (name, side, operands) in sides {
         for i in 0..operands {
             edits.push(edit(format!("{name} {i} words + 1"), move |e: &mut ComputeEntry| side(e)[i].words += 1));
-            edits.push(edit(format!("{name} {i} words - 1"), move |e: &mut ComputeEntry| side(e)[i].words -= 1));
+            edits.push(edit(format!("{name} {i} words - 1"), move |e: &mut ComputeEntry| {
+                side(e)[i].words = side(e)[i].words.saturating_sub(1);
+            }));
             edits.push(edit(format!("{name} {i} removed"), move |e: &mut ComputeEntry| {
                 side(e).remove(i);
             }));
             edits.push(edit(format!("{name} {i} swapped"), move |e: &mut ComputeEntry| side(e).swap(i, 0)));
             for (what, change) in rotation_edits() {
                 edits.push(edit(format!("{name} {i} {what}"), move |e: &mut ComputeEntry| {
-                    change(&mut side(e)[i].address)
+                    change(&mut side(e)[i].address);
                 }));
             }
         }
@@ -202,7 +204,8 @@ fn firing_mutants(case: &Case, node: NodeId, i: usize, all: &mut Vec<Mutant>) {
         set.nodes[node].compute.insert(i, entry.clone());
         vec![(node, entry)]
     });
-    add("moved to another node", None, &|set| {
+    // If the other node happens to have the word too, the entry is right there, and the way to its old place is not.
+    add("moved to another node", Some(Lost::Entry(EntryRef::Compute(node, i as u32))), &|set| {
         let other = NodeId::from_index((node.index() + 1) % set.nodes.len());
         let entry = set.nodes[node].compute.remove(i);
         set.nodes[other].compute.push(entry.clone());

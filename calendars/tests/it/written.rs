@@ -17,7 +17,7 @@ pub(crate) fn relay() -> Case {
     let mut c = channel("c", (0, &[1]), (1, &[1]), 0);
     c.token_bits = 128;
     let app = app(vec![actor("a", &[1], false), actor("b", &[2], true)], vec![c]);
-    let machine = machine(&[1, 0, 1], &[(0, 1, 1), (1, 2, 2)]);
+    let machine = machine(&[1, 0, 1], &[(0, 1, 1), (1, 2, 2), (1, 0, 1), (2, 1, 2)]);
     let mut calendars = empty_calendars(&machine, 4, 1);
     let firing = |first, actor, exec, inputs, outputs| ComputeEntry {
         slot: 0,

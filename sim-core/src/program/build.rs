@@ -224,11 +224,11 @@ impl Program {
     }
 
     fn spot(&mut self, node: NodeId, address: RotatingAddress, first: u64) -> Spot {
-        // An address that never changes needs no rotor of its own, however it is written.
+        // An address that never changes is written in many ways, but all such share one rotor.
         let RotatingAddress { base, stride, count, phase } = address;
-        let (count, stride) = if stride == 0 { (1, 0) } else { (count, stride) };
+        let (count, stride) = if count == 1 || stride == 0 { (1, 0) } else { (count, stride) };
         let rotor = self.rotors.intern(Rotor::new(count, phase, first));
-        Spot { base: self.nodes[node].start + base, stride: if count == 1 { 0 } else { stride }, rotor }
+        Spot { base: self.nodes[node].start + base, stride, rotor }
     }
 
     fn add_send(&mut self, transport: &Transport) {

@@ -88,7 +88,8 @@ impl<'a> Picture<'a> {
         let mut by_ends: BTreeMap<(usize, usize), (usize, f64)> = BTreeMap::new();
         for link in &self.scene.links {
             let entry = by_ends.entry((link.from, link.to)).or_insert((0, 0.0));
-            *entry = (entry.0 + 1, entry.1.max(link.busy));
+            let busy = if self.scene.measured { link.busy } else { 0.0 };
+            *entry = (entry.0 + 1, entry.1.max(busy));
         }
         let arrow = |((from, to), (count, busy))| Arrow { from, to, count, busy, wraps: self.wraps(from, to) };
         by_ends.into_iter().map(arrow).collect()
@@ -114,9 +115,11 @@ impl<'a> Picture<'a> {
     fn arrow(&self, canvas: &mut Canvas, obstacles: &mut Obstacles, arrow: &Arrow) {
         let (from, to) = (self.placed.points[arrow.from], self.placed.points[arrow.to]);
         let names = [arrow.from, arrow.to].map(|node| self.scene.nodes[node].name.as_str());
-        let many = if arrow.count > 1 { format!(" ({} links, the busiest)", arrow.count) } else { String::new() };
         let around = if arrow.wraps.is_some() { ", wraps around" } else { "" };
-        let title = format!("{}→{}{around}: {}{many}", names[0], names[1], percent(arrow.busy));
+        let many = if arrow.count > 1 { format!(", {} links", arrow.count) } else { String::new() };
+        let busiest = if arrow.count > 1 { "at most " } else { "" };
+        let figure = if self.scene.measured { format!(": {busiest}{}", percent(arrow.busy)) } else { String::new() };
+        let title = format!("{}→{}{around}{many}{figure}", names[0], names[1]);
         let (color, thickness) = self.look(arrow.busy);
         let mut push = |tail: Point, tip: Point| {
             let mut shape = Shape::polygon(arrow_outline(tail, tip, thickness), color).titled(title.as_str());
@@ -165,9 +168,14 @@ impl<'a> Picture<'a> {
 
     fn nodes(&self, canvas: &mut Canvas, obstacles: &mut Obstacles) {
         for (node, &at) in self.scene.nodes.iter().zip(&self.placed.points) {
-            let (shape, ink) = node_shape(node.switch, node.busy, at, self.radius);
-            let what = if node.switch { "a switch".to_owned() } else { format!("compute {}", percent(node.busy)) };
-            canvas.push(shape.titled(format!("{}: {what}", node.name)));
+            let look = Look::of(self.scene, node);
+            let ink = palette::text_on(look.color());
+            let what = match look {
+                Look::Switch => ": a switch".to_owned(),
+                _ if self.scene.measured => format!(": compute {}", percent(node.busy)),
+                _ => String::new(),
+            };
+            canvas.push(look.shape(at, self.radius).titled(format!("{}{what}", node.name)));
             let figure = self.figure_inside(node);
             if let Some(size) = self.name_size {
                 let rise = if figure.is_some() { 4.0 } else { -CAP_HEIGHT * size / 2.0 };
@@ -181,9 +189,14 @@ impl<'a> Picture<'a> {
         }
     }
 
+    /// The use of a node that computes.
+    fn figure(&self, node: &TopologyNode) -> Option<String> {
+        (self.scene.measured && !node.switch && node.busy > 0.0).then(|| percent(node.busy))
+    }
+
     /// The use of a node, if it stands in the node, below the name.
     fn figure_inside(&self, node: &TopologyNode) -> Option<String> {
-        (self.name_size.is_some() && self.radius >= 20.0).then(|| figure(node))?
+        if self.name_size.is_some() && self.radius >= 20.0 { self.figure(node) } else { None }
     }
 
     /// Names and use of nodes that do not stand in them, use of crowded links, numbers of parallel links.
@@ -229,7 +242,7 @@ impl<'a> Picture<'a> {
     }
 
     fn figure_beside(&self, node: &TopologyNode) -> Option<(String, Rgb)> {
-        if self.figure_inside(node).is_some() { None } else { figure(node).map(|figure| (figure, GREY_TEXT)) }
+        if self.figure_inside(node).is_some() { None } else { self.figure(node).map(|figure| (figure, GREY_TEXT)) }
     }
 
     /// Puts lines of text beside a node; whether there was room.
@@ -294,20 +307,39 @@ impl<'a> Picture<'a> {
     }
 }
 
-/// The use of a node that computes.
-fn figure(node: &TopologyNode) -> Option<String> {
-    (!node.switch && node.busy > 0.0).then(|| percent(node.busy))
+/// What a node looks like: circles compute, squares relay, what could compute and does not is pale.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Computes,
+    Idle,
+    Switch,
 }
 
-/// Circles compute, squares relay; what does not compute is pale. Also the colour of text on it.
-fn node_shape(switch: bool, busy: f64, at: Point, radius: f64) -> (Shape, Rgb) {
-    if switch {
+impl Look {
+    fn of(scene: &TopologyScene, node: &TopologyNode) -> Self {
+        match (node.switch, scene.measured && node.busy <= 0.0) {
+            (true, _) => Self::Switch,
+            (false, true) => Self::Idle,
+            (false, false) => Self::Computes,
+        }
+    }
+
+    fn color(self) -> Rgb {
+        match self {
+            Self::Computes => BLUE,
+            Self::Idle => IDLE,
+            Self::Switch => WHITE,
+        }
+    }
+
+    fn shape(self, at: Point, radius: f64) -> Shape {
+        if self != Self::Switch {
+            return Shape::circle(at, radius, self.color());
+        }
         let half = radius * 0.9;
         let area = Area { x: at.x - half, y: at.y - half, width: 2.0 * half, height: 2.0 * half };
-        return (Shape::rect(area, WHITE).outlined(BLACK, if radius > 9.0 { 1.5 } else { 0.5 }), BLACK);
+        Shape::rect(area, self.color()).outlined(BLACK, if radius > 9.0 { 1.5 } else { 0.5 })
     }
-    let color = if busy > 0.0 { BLUE } else { IDLE };
-    (Shape::circle(at, radius, color), palette::text_on(color))
 }
 
 fn unit(from: Point, to: Point) -> Point {
@@ -334,6 +366,17 @@ fn arrow_outline(tail: Point, tip: Point, thickness: f64) -> Vec<Point> {
 /// Colour bar, signs and the foot.
 fn key(canvas: &mut Canvas, scene: &TopologyScene) {
     let bar = Area { x: 888.0, y: 150.0, width: 16.0, height: 300.0 };
+    let has_bar = scene.measured && !scene.links.is_empty();
+    if has_bar {
+        color_bar(canvas, bar);
+    }
+    signs(canvas, scene, Point { x: bar.x + 8.0, y: if has_bar { bar.bottom() + 28.0 } else { bar.y } });
+    let right = f64::from(WIDTH) - MARGIN;
+    let baseline = f64::from(HEIGHT) - MARGIN;
+    canvas.push(Shape::text(scene.footer.as_str(), right, baseline, Anchor::End, TICK_SIZE, GREY_TEXT));
+}
+
+fn color_bar(canvas: &mut Canvas, bar: Area) {
     let steps = 100;
     let step = bar.height / f64::from(steps);
     for i in 0..steps {
@@ -349,30 +392,21 @@ fn key(canvas: &mut Canvas, scene: &TopologyScene) {
     }
     canvas.push(Shape::text("link use", bar.x, bar.y - 30.0, Anchor::Start, AXIS_SIZE, BLACK));
     canvas.push(Shape::text("(% of slots)", bar.x, bar.y - 14.0, Anchor::Start, TICK_SIZE, GREY_TEXT));
-    signs(canvas, scene, Point { x: bar.x + 8.0, y: bar.bottom() + 28.0 });
-    let right = f64::from(WIDTH) - MARGIN;
-    let baseline = f64::from(HEIGHT) - MARGIN;
-    canvas.push(Shape::text(scene.footer.as_str(), right, baseline, Anchor::End, TICK_SIZE, GREY_TEXT));
 }
 
 /// What circles, squares and grey stand for, as far as they occur.
 fn signs(canvas: &mut Canvas, scene: &TopologyScene, mut at: Point) {
-    let nodes = |wanted: fn(bool, f64) -> bool| scene.nodes.iter().filter(|n| wanted(n.switch, n.busy)).count();
-    let kinds = [
-        (false, 1.0, "computes", nodes(|switch, busy| !switch && busy > 0.0)),
-        (false, 0.0, "idle node", nodes(|switch, busy| !switch && busy <= 0.0)),
-        (true, 0.0, "switch", nodes(|switch, _| switch)),
-    ];
-    for (switch, busy, text, count) in kinds {
+    let computes = if scene.measured { "computes" } else { "node" };
+    for (look, text) in [(Look::Computes, computes), (Look::Idle, "idle node"), (Look::Switch, "switch")] {
+        let count = scene.nodes.iter().filter(|node| Look::of(scene, node) == look).count();
         if count > 0 {
-            let title = counted(count, "node");
-            canvas.push(node_shape(switch, busy, at, 7.0).0.titled(title));
+            canvas.push(look.shape(at, 7.0).titled(counted(count, "node")));
             let baseline = at.y + CAP_HEIGHT * TICK_SIZE / 2.0;
             canvas.push(Shape::text(text, at.x + 16.0, baseline, Anchor::Start, TICK_SIZE, GREY_TEXT));
             at.y += 22.0;
         }
     }
-    if scene.links.iter().any(|link| link.busy <= 0.0) {
+    if scene.measured && scene.links.iter().any(|link| link.busy <= 0.0) {
         let (tail, tip) = (Point { x: at.x - 8.0, ..at }, Point { x: at.x + 8.0, ..at });
         canvas.push(Shape::polygon(arrow_outline(tail, tip, 2.0), IDLE));
         let baseline = at.y + CAP_HEIGHT * TICK_SIZE / 2.0;

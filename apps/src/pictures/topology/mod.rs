@@ -76,6 +76,8 @@ pub struct TopologyScene {
     pub footer: String,
     /// How nodes lie.
     pub layout: Layout,
+    /// Whether the figures of use mean anything; without, it is a picture of the bare machine.
+    pub measured: bool,
     /// All nodes.
     pub nodes: Vec<TopologyNode>,
     /// All links.
@@ -121,6 +123,7 @@ impl TopologyScene {
             subtitle,
             footer: super::version_line(),
             layout,
+            measured: calendars.is_some(),
             nodes: machine.nodes().iter().map(node).collect(),
             links: machine.links().iter().map(link).collect(),
         }

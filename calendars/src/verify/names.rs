@@ -1,0 +1,95 @@
+//! What violations speak of: entries, words of entries, words of memory, words of tokens.
+
+use sim_core::ids::{ChannelId, LinkId, NodeId};
+use std::fmt;
+
+/// One entry of one calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EntryRef {
+    /// An entry of the transmit side of a link, by position.
+    Gather(LinkId, u32),
+    /// An entry of the receive side of a link, by position.
+    Scatter(LinkId, u32),
+    /// A firing of a node's compute calendar, by position.
+    Compute(NodeId, u32),
+}
+
+impl fmt::Display for EntryRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gather(link, index) => write!(f, "{link} gather entry {index}"),
+            Self::Scatter(link, index) => write!(f, "{link} scatter entry {index}"),
+            Self::Compute(node, index) => write!(f, "{node} compute entry {index}"),
+        }
+    }
+}
+
+/// One word of an entry's run, or of all inputs or outputs of a firing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WordRef {
+    /// The entry.
+    pub entry: EntryRef,
+    /// What the entry does with the word.
+    pub kind: WordKind,
+    /// Its number in the entry, from 0.
+    pub word: u32,
+}
+
+impl fmt::Display for WordRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} {}", self.entry, self.kind, self.word)
+    }
+}
+
+/// What an entry does with a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WordKind {
+    /// Sends it or stores it.
+    Frame,
+    /// Consumes it.
+    Input,
+    /// Produces it.
+    Output,
+}
+
+impl fmt::Display for WordKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Frame => "frame",
+            Self::Input => "input word",
+            Self::Output => "output word",
+        })
+    }
+}
+
+/// A word of a node's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cell {
+    /// The node.
+    pub node: NodeId,
+    /// The address.
+    pub address: u32,
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "address {} of {}", self.address, self.node)
+    }
+}
+
+/// One word of one token of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenWord {
+    /// The channel.
+    pub channel: ChannelId,
+    /// Number of the token, from 0, initial tokens first.
+    pub token: i64,
+    /// Word of the token.
+    pub word: u32,
+}
+
+impl fmt::Display for TokenWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "word {} of token {} of {}", self.word, self.token, self.channel)
+    }
+}
