@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Cases per property: 64, or what `TIDELOCK_CASES` says.
 pub(crate) fn cases() -> Config {
     let cases = std::env::var("TIDELOCK_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(64);
-    Config { cases, failure_persistence: None, ..Config::default() }
+    Config { cases, failure_persistence: None, max_shrink_iters: 10_000, max_shrink_time: 60_000, ..Config::default() }
 }
 
 /// A stateless actor with one duration per phase. Its behaviour is set by [`app`].
