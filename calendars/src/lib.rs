@@ -13,6 +13,5 @@ pub mod verify;
 pub use diff::{Diff, Difference, diff};
 pub use files::{CalendarFileError, from_ron, to_ron};
 pub use format::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Rotation};
-pub use lower::{LowerError, lower};
 pub use verify::{Verified, Violation, verify};
 pub use lower::{EntryPlace, LowerError, lower};

@@ -139,9 +139,9 @@ impl Observer {
             {
                 leaf.actor_state(actor, state);
             }
-        }
-        for (&actor, &count) in &self.ended[node] {
-            leaf.firings(actor, count);
+            if let Some(&count) = self.ended[node].get(&actor) {
+                leaf.firings(actor, count);
+            }
         }
         if let Some(hash) = self.consumed[node] {
             leaf.consumed(hash);
