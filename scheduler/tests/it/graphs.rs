@@ -5,12 +5,13 @@ use proptest::test_runner::Config;
 use scheduler::analysis;
 use sim_core::mix::{Mix, MixPort};
 use sim_core::{Actor, ActorId, ActorState, App, Channel, ChannelId, Id, IdVec, InitialTokens, InitialValues};
+use std::fmt;
 use std::sync::Arc;
 
 /// Cases per property: 64, or what `TIDELOCK_CASES` says.
 pub(crate) fn cases() -> Config {
     let cases = std::env::var("TIDELOCK_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(64);
-    Config { cases, failure_persistence: None, ..Config::default() }
+    Config { cases, failure_persistence: None, max_shrink_iters: 10_000, max_shrink_time: 60_000, ..Config::default() }
 }
 
 /// A stateless actor with one duration per phase. Its behaviour is set by [`app`].
@@ -72,12 +73,31 @@ pub(crate) fn app(actors: Vec<Actor>, channels: Vec<Channel>) -> App {
 }
 
 /// What a random application is made from. Changing it before [`Draft::app`] gives related applications.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Draft {
     pub(crate) actors: Vec<Actor>,
     pub(crate) channels: Vec<Channel>,
     /// A solution of the balance equations, not always the smallest: phase cycles by actor.
     pub(crate) cycles: Vec<u64>,
+}
+
+/// Short enough to be read in the report of a failed law.
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (actor, cycles) in self.actors.iter().zip(&self.cycles) {
+            let state = if actor.has_state() { " with state" } else { "" };
+            writeln!(f, "{} x{cycles} exec {:?}{state}", actor.name, actor.exec)?;
+        }
+        for c in &self.channels {
+            let name = |actor: ActorId| &self.actors[actor.index()].name;
+            let (from, to) = (name(c.source), name(c.target));
+            write!(f, "{}: {from} {:?} -> {to} {:?}, {} bits", c.name, c.produce, c.consume, c.token_bits)?;
+            let shares = self.channels.get(c.source_port as usize).map(|other| &other.name);
+            let shares = shares.map_or(String::new(), |other| format!(", shares the output of {other}"));
+            writeln!(f, ", {} initial{shares}", c.initial.count)?;
+        }
+        Ok(())
+    }
 }
 
 impl Draft {

@@ -3,4 +3,6 @@
 mod analysis;
 mod cycle_ratio;
 mod graphs;
+mod machines;
+mod pipeline;
 mod published;

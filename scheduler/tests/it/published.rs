@@ -2,8 +2,11 @@
 
 use crate::graphs;
 use scheduler::analysis::{AnalysisError, analyse, repetition};
+use scheduler::{CompileError, Options, compile};
 use serde_json::Value;
-use sim_core::{Actor, ActorId, App, Channel, Id};
+use sim_core::digest::ChannelDigest;
+use sim_core::{Actor, ActorId, App, Channel, ChannelOutcome, Id, Machine, Outcome, RunOptions, engine, reference};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 fn data(file: &str) -> String {
@@ -15,7 +18,7 @@ fn numbers<T: std::str::FromStr>(list: &str) -> Vec<T> {
     list.split(',').map(|number| number.parse().ok().unwrap()).collect()
 }
 
-/// Reads what the analyses need of an SDF3 file. Rates and times of one phase stand for all.
+/// Reads an SDF3 file. Rates and times of one phase stand for all.
 fn read(file: &str) -> App {
     let text = data(file);
     let xml = roxmltree::Document::parse(&text).unwrap();
@@ -44,7 +47,11 @@ fn read(file: &str) -> App {
             };
             let (source, target) = (end("srcActor", "srcPort"), end("dstActor", "dstPort"));
             let tokens = node.attribute("initialTokens").map_or(0, |count| count.parse().unwrap());
-            graphs::channel(at("name"), (source.0, &source.1), (target.0, &target.1), tokens)
+            let mut channel = graphs::channel(at("name"), (source.0, &source.1), (target.0, &target.1), tokens);
+            let properties = all("channelProperties").find(|node| node.attribute("channel") == Some(at("name")));
+            let size = properties.and_then(|node| node.children().find(|node| node.has_tag_name("tokenSize")));
+            channel.token_bits = size.map_or(64, |node| node.attribute("sz").unwrap().parse().unwrap());
+            channel
         })
         .collect();
     graphs::app(actors, channels)
@@ -119,4 +126,98 @@ fn the_critical_cycle_of_the_mp3_decoder_is_one_requantiser() {
     let actors: Vec<_> = critical.actors().into_iter().map(|id| app.actors()[id].name.as_str()).collect();
     assert_eq!(actors, ["req0"]);
     assert_eq!(critical.actors()[0].index(), 1);
+}
+
+fn expected(name: &str) -> Value {
+    let all: Value = serde_json::from_str(&data("expected.json")).unwrap();
+    all[name].clone()
+}
+
+/// The machines that every published graph runs on.
+fn machines() -> impl Iterator<Item = Machine> {
+    let shapes = [("single", 1), ("ring:4", 2), ("ring:4", 0), ("torus:3x3", 5), ("fat-tree:3", 1)];
+    let with_cores = move |cores| {
+        shapes.map(|(preset, latency)| Machine::from_preset(&preset.parse().unwrap()).latency(latency).cores(cores))
+    };
+    [1, 2].into_iter().flat_map(with_cores)
+}
+
+/// What `app` produces in 3 iterations on `machine`.
+fn run(app: &App, machine: &Machine) -> Result<Outcome, CompileError> {
+    let compiled = compile(app, machine, &Options::default())?;
+    let program = calendars::lower(app, machine, &compiled.calendars).unwrap();
+    Ok(engine::run(app, &program, &observe(app)).unwrap())
+}
+
+fn observe(app: &App) -> RunOptions {
+    RunOptions { iterations: 3, channels: app.channels().ids().collect(), ..RunOptions::default() }
+}
+
+/// Runs `app` on all machines; `expected` is indexed by channel.
+fn check_runs(name: &str, app: &App, expected: &[ChannelOutcome]) {
+    for machine in machines() {
+        let place = format!("{name} on {}, {} cores", machine.name(), machine.nodes().values().last().unwrap().cores);
+        let place = format!("{place}, latency {}", machine.links().values().next().map_or(0, |link| link.latency.0));
+        let outcome = run(app, &machine).unwrap_or_else(|error| panic!("{place}: {error}"));
+        let found: Vec<ChannelOutcome> = outcome.channels.values().map(|channel| channel.unwrap()).collect();
+        assert_eq!(found, expected, "{place}");
+    }
+}
+
+/// Runs the graph on all machines, as it is and with tokens of several widths.
+fn check_streams(name: &str) {
+    let app = read(&format!("{name}.xml"));
+    let digests = &expected(name)["mix_digests"]["channels"];
+    let published = app.channels().values().map(|channel| {
+        let published = &digests[&channel.name];
+        let digest = u64::from_str_radix(published["digest"].as_str().unwrap(), 16).unwrap();
+        ChannelOutcome { tokens: published["tokens"].as_u64().unwrap(), digest: ChannelDigest(digest) }
+    });
+    check_runs(name, &app, &published.collect::<Vec<_>>());
+    for bits in [1, 64, 65, 1000] {
+        if app.channels().values().all(|channel| channel.token_bits == bits) {
+            continue;
+        }
+        let app = app.with_token_bits(bits).unwrap();
+        let expected = reference::run(&app, &observe(&app)).unwrap();
+        let expected: Vec<ChannelOutcome> = expected.channels.values().map(|channel| channel.unwrap()).collect();
+        check_runs(&format!("{name} with tokens of {bits} bits"), &app, &expected);
+    }
+}
+
+/// One test per published graph that is live: they take long enough to be worth running side by side.
+macro_rules! streams {
+    ($($name:ident)*) => {
+        /// Every channel carries the published tokens, whatever the machine.
+        mod streams {
+            $(#[test]
+            fn $name() {
+                super::check_streams(stringify!($name));
+            })*
+        }
+
+        #[test]
+        fn every_live_graph_is_run() {
+            let all: Value = serde_json::from_str(&data("expected.json")).unwrap();
+            let live = all.as_object().unwrap().iter().filter(|(_, expected)| !expected["mix_digests"].is_null());
+            let live: BTreeSet<&str> = live.map(|(name, _)| name.as_str()).collect();
+            assert_eq!(live, BTreeSet::from([$(stringify!($name)),*]));
+        }
+    };
+}
+
+streams! {
+    cd2dat_classic chain3_unit csdf_sample dac06_example feedback2 h263decoder_dac06 h263encoder live_ring modem
+    mp3decoder_granule samplerate
+}
+
+/// With a core for every firing at a time, the published periods are reached.
+#[test]
+fn enough_cores_reach_the_published_periods() {
+    let machine = Machine::single().cores(64);
+    for name in ["modem", "samplerate", "h263decoder_dac06", "csdf_sample", "feedback2", "mp3decoder_granule"] {
+        let compiled = compile(&read(&format!("{name}.xml")), &machine, &Options::default()).unwrap();
+        let period = compiled.report.iteration_period.to_string();
+        assert_eq!(expected(name)["min_period"], period, "{name}: {}", compiled.report);
+    }
 }
