@@ -16,6 +16,8 @@ use std::collections::{BTreeSet, BinaryHeap};
 pub(crate) struct Placed {
     /// Node of every firing.
     pub(crate) node_of: Vec<NodeId>,
+    /// How often the placement repeats within a metacycle.
+    pub(crate) repeats: u32,
     pub(crate) routes: Routes,
     /// Flow of every dependency, or [`LOCAL`].
     pub(crate) flow_of: IdVec<DependencyId, u32>,
@@ -47,7 +49,7 @@ pub(crate) fn evaluate(problem: &Problem<'_>, node_of: Vec<NodeId>, slots: i64) 
     let recurrence = recurrence(problem, &flow_of, &routes);
     let carried = flows.iter().map(|flow| flow.words * problem.distances.between(flow.from, flow.to)).sum();
     let link = routes.load_max();
-    Ok(Placed { node_of, flow_of, compute: compute.unwrap_or_default(), link, recurrence, carried, routes })
+    Ok(Placed { node_of, repeats: 1, flow_of, compute: compute.unwrap_or_default(), link, recurrence, carried, routes })
 }
 
 /// Ticks from the end of a producing firing until its consumer may start, for every dependency: 0 on one node, else the
