@@ -172,6 +172,24 @@ pub enum CompileError {
         /// How many nodes there are.
         nodes: usize,
     },
+    /// A pin to a node that is not there.
+    #[error("actor `{actor}` is pinned to {node}, but the machine has {nodes} nodes")]
+    PinnedNowhere {
+        /// The actor's name.
+        actor: String,
+        /// The node asked for.
+        node: NodeId,
+        /// How many nodes there are.
+        nodes: usize,
+    },
+    /// A pin of an actor that is not there.
+    #[error("{actor} is pinned, but there are {actors} actors")]
+    NoSuchActor {
+        /// The actor asked for.
+        actor: ActorId,
+        /// How many actors there are.
+        actors: usize,
+    },
     /// A pin to a node without a core.
     #[error("actor `{actor}` is pinned to `{node}`, which is a switch: it has no core")]
     PinnedToSwitch {
@@ -606,9 +624,16 @@ fn check_machine(
     }
     let mut pins: IdVec<ActorId, Option<NodeId>> = app.actors().values().map(|actor| actor.pin).collect();
     for &(actor, node) in &options.pins {
+        if app.actors().get(actor).is_none() {
+            return Err(CompileError::NoSuchActor { actor, actors: app.actors().len() });
+        }
         pins[actor] = Some(node);
     }
     for (actor, pin) in pins.iter() {
+        if let Some(node) = pin.filter(|&node| nodes.get(node).is_none()) {
+            let actor = app.actors()[actor].name.clone();
+            return Err(CompileError::PinnedNowhere { actor, node, nodes: nodes.len() });
+        }
         if let Some(node) = pin.filter(|&node| nodes[node].cores == 0) {
             let actor = app.actors()[actor].name.clone();
             return Err(CompileError::PinnedToSwitch { actor, node: nodes[node].name.clone() });

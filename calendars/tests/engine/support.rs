@@ -71,7 +71,9 @@ pub(crate) fn machine(cores: &[u32], links: &[(u32, u32, i64)]) -> Machine {
         target: NodeId(target),
         latency: LogicalLatency(latency),
     };
-    Machine::new("test", nodes, links.iter().map(link).collect::<Vec<_>>()).unwrap()
+    // Every link has its twin, behind all others: machines with equal latency both ways are in normal form as they are.
+    let twins: Vec<_> = links.iter().map(|&(source, target, latency)| (target, source, latency)).collect();
+    Machine::new("test", nodes, links.iter().chain(&twins).map(link).collect::<Vec<_>>()).unwrap()
 }
 
 pub(crate) fn operand(address: Rotation, words: u32) -> Operand {
