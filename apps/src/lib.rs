@@ -1,6 +1,7 @@
 //! Compiles synchronous-dataflow applications into calendars for a bittide-style machine, and runs them.
 
 pub mod builder;
+mod cli;
 pub mod formats;
 pub mod library;
 pub mod math;
@@ -9,6 +10,7 @@ pub mod pipeline;
 pub mod prelude;
 pub mod token;
 
+pub use cli::{command_line, main};
 pub use pipeline::{Compiled, Iterations, Run, RunError, compile};
 pub use scheduler::{CompileError, Options};
 pub use sim_core::Machine;

@@ -263,8 +263,8 @@ const HOPE: i64 = 8;
 const BISECTIONS: usize = 10;
 /// Metacycles below which a tick more is a noticeable part.
 const COARSE: i64 = 100;
-/// Numbers of repetitions tried at the bound itself.
-const EXACT: usize = 4;
+/// Firings up to which repetitions are tried at the bound itself.
+const MANY: i64 = 20_000;
 /// Metacycles tried per number of repetitions.
 const BETWEEN: usize = 4;
 
@@ -441,7 +441,8 @@ impl<'a> Compiler<'a> {
         // Of the numbers of repetitions, those that lose least by rounding up to whole ticks.
         let rounded = |k: i64| (base * k).ceil() / k;
         let best = (1..=repeats.max(1)).map(rounded).min().expect("one repetition at least");
-        for k in (1..=repeats.max(1)).filter(|&k| rounded(k) == best).take(EXACT) {
+        let affordable = |k: i64| k == 1 || once.problem.graph.len() as i64 * k <= MANY;
+        for k in (1..=repeats.max(1)).filter(|&k| rounded(k) == best && affordable(k)) {
             let routed = if k == 1 { None } else { Some(self.repeated(unroll, k as u32, nodes)?) };
             let at = routed.as_ref().unwrap_or(&once);
             if let Some(slotted) = slot(&at.problem, &at.placed, at.shortest().ceil().to_integer()) {
@@ -478,6 +479,7 @@ impl<'a> Compiler<'a> {
         let problem = self.problem(graph);
         let slots = self.slots_aimed_at(&problem, &node_of);
         let placed = evaluate(&problem, node_of, slots).map_err(|no| self.unreachable(no))?;
+        let placed = Placed { repeats, ..placed };
         Ok(Routed { problem, placed })
     }
 

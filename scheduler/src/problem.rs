@@ -3,7 +3,6 @@
 use crate::analysis::{DependencyId, FiringGraph, FiringId};
 use crate::distance::Distances;
 use crate::routing::Flow;
-use num_rational::Ratio;
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::DiGraph;
 use sim_core::{ActorId, App, Channel, ChannelId, Id, IdVec, Machine, NodeId};
@@ -99,13 +98,6 @@ impl<'a> Problem<'a> {
         }
         let machine = distances.machine();
         Self { app, machine, distances, graph, items, item_of, traffic, around, duration_max }
-    }
-
-    /// Load per core and metacycle if all of it were spread evenly.
-    pub(crate) fn even_load(&self) -> Ratio<i64> {
-        let total: i64 = self.items.iter().map(|item| item.load).sum();
-        let cores: i64 = self.machine.nodes().values().map(|node| i64::from(node.cores)).sum();
-        Ratio::new(total, cores.max(1))
     }
 
     /// Expands a node per item to a node per firing.

@@ -11,6 +11,7 @@ mod pins;
 mod ron_text;
 mod sdf3;
 
+pub(crate) use error::byte_offset;
 pub use error::{FormatError, Spanned};
 pub use graph::{GraphError, LIST_ENTRIES};
 pub use graph_ron::{read_graph_ron, to_ron};

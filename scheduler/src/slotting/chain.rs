@@ -1,6 +1,6 @@
 //! Firings of one actor that run behind each other on one node: actors with state or with a self-channel.
 
-use super::{Slotter, ceil_div};
+use super::Slotter;
 use crate::analysis::FiringId;
 use sim_core::Id;
 
@@ -10,6 +10,14 @@ const ATTEMPTS: usize = 4;
 impl Slotter<'_> {
     /// Places `members`, in index order, each not before its `earliest` tick, all within one metacycle.
     pub(super) fn place_chain(&mut self, members: &[FiringId], earliest: &[i64]) -> bool {
+        if self.turns[members[0].index()].is_some() {
+            for &firing in members {
+                let (slot, core) = self.turns[firing.index()].expect("all firings of a node take turns or none");
+                self.put(firing, slot, core);
+            }
+            self.wait_for(members, earliest);
+            return true;
+        }
         let mut first = earliest[0];
         for _ in 0..ATTEMPTS {
             match self.lay(members, first, |k| earliest[k]) {
@@ -22,9 +30,7 @@ impl Slotter<'_> {
         let (group, _) = self.group_of[members[0].index()];
         for from in self.groups[group as usize].gap_starts() {
             if matches!(self.lay(members, from, |_| i64::MIN), Laid::Done) {
-                let late = |(&m, &bound): (&FiringId, &i64)| ceil_div(bound - self.starts[m.index()], self.metacycle);
-                let stages = members.iter().zip(earliest).map(late).max().expect("a chain has members");
-                self.shift(members, stages);
+                self.wait_for(members, earliest);
                 return true;
             }
         }

@@ -77,6 +77,8 @@ struct Slotter<'a> {
     /// Groups of cores that share their firings, and the group and first core of every firing.
     groups: Vec<Cores>,
     group_of: Vec<(u32, u32)>,
+    /// Slot and core of firings whose cores take turns.
+    turns: Vec<Option<(i64, u32)>>,
     links: IdVec<LinkId, Ring>,
     starts: Vec<i64>,
     core_of: Vec<u32>,
@@ -105,6 +107,7 @@ impl<'a> Slotter<'a> {
             metacycle,
             groups: Vec::new(),
             group_of: vec![(0, 0); graph.len()],
+            turns: vec![None; graph.len()],
             links: IdVec::filled(Ring::new(metacycle), problem.machine.links().len()),
             starts: vec![UNPLACED; graph.len()],
             core_of: vec![0; graph.len()],
@@ -194,6 +197,10 @@ impl<'a> Slotter<'a> {
 
     /// The earliest (start, core) in [from, last] for a firing that has none.
     fn find(&mut self, firing: FiringId, from: i64, last: i64) -> Option<(i64, u32)> {
+        if let Some((slot, core)) = self.turns[firing.index()] {
+            let start = from + (slot - from).rem_euclid(self.metacycle);
+            return (start <= last).then_some((start, core));
+        }
         let (group, first) = self.group_of[firing.index()];
         let found = self.groups[group as usize].find(from, last, self.problem.graph.duration(firing));
         found.map(|(start, core)| (start, first + core))
@@ -234,12 +241,16 @@ impl<'a> Slotter<'a> {
         for (node, units) in units.iter_mut() {
             group_at[node] = self.groups.len() as u32;
             let cores = nodes[node].cores;
+            if !shared[node] {
+                self.take_turns(units, cores);
+            }
             units.sort_by_key(|&(load, members)| (std::cmp::Reverse(load), members[0]));
             let divided = if shared[node] { None } else { divide(units, cores, self.metacycle) };
             let Some(core_of_unit) = divided else {
                 self.groups.push(Cores::new(cores, self.metacycle, Promise::Packed));
                 continue;
             };
+            units.iter().flat_map(|(_, members)| *members).for_each(|m| self.turns[m.index()] = None);
             self.groups.extend((0..cores).map(|_| Cores::new(1, self.metacycle, Promise::Contiguous)));
             for (&(_, members), &core) in units.iter().zip(&core_of_unit) {
                 members.iter().for_each(|&m| self.group_of[m.index()] = (core, core));
@@ -269,9 +280,7 @@ impl<'a> Slotter<'a> {
             earliest.push(bound);
         }
         if self.starts[members[0].index()] != UNPLACED {
-            let late = |(&m, &bound): (&FiringId, &i64)| ceil_div(bound - self.starts[m.index()], self.metacycle);
-            let stages = members.iter().zip(&earliest).map(late).max().expect("a component has members");
-            self.shift(members, stages);
+            self.wait_for(members, &earliest);
             return true;
         }
         if let [firing] = *members {
@@ -282,6 +291,13 @@ impl<'a> Slotter<'a> {
             return found.is_some();
         }
         self.place_chain(members, &earliest)
+    }
+
+    /// Moves a placed component by whole metacycles, to where each member starts at or just after its `earliest` tick.
+    fn wait_for(&mut self, members: &[FiringId], earliest: &[i64]) {
+        let late = |(&m, &bound): (&FiringId, &i64)| ceil_div(bound - self.starts[m.index()], self.metacycle);
+        let stages = members.iter().zip(earliest).map(late).max().expect("a component has members");
+        self.shift(members, stages);
     }
 
     /// Moves a component, its inner transports and those that leave it, by whole metacycles: no slot changes.
@@ -348,6 +364,28 @@ impl<'a> Slotter<'a> {
             needed,
             sends: self.sends,
             offsets: self.offsets,
+        }
+    }
+}
+
+impl Slotter<'_> {
+    /// Fixes slots such that cores take turns with whole repetitions of the placement, each a part of the metacycle later:
+    /// then firings of a chain follow each other although consecutive ones are on different cores, and every core is as full
+    /// as the others. It costs latency, so it serves only where firings cannot be divided among cores. `units` are in
+    /// topological order.
+    fn take_turns(&mut self, units: &[(i64, &[FiringId])], cores: u32) {
+        let repeats = self.placed.repeats;
+        if cores < 2 || repeats % cores != 0 {
+            return;
+        }
+        let graph = &self.problem.graph;
+        let mut next: Vec<i64> = (0..i64::from(repeats)).map(|r| r * self.metacycle / i64::from(repeats)).collect();
+        for &firing in units.iter().flat_map(|&(_, members)| members) {
+            let firings = graph.firings_of(graph.actor_of(firing)).len() as u32;
+            let repetition = graph.index_of(firing) / (firings / repeats);
+            let slot = &mut next[repetition as usize];
+            self.turns[firing.index()] = Some((*slot, repetition % cores));
+            *slot += graph.duration(firing);
         }
     }
 }

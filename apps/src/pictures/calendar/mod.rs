@@ -6,7 +6,7 @@ pub(crate) mod draw;
 mod lanes;
 
 use super::axis::{counted, grouped};
-use calendars::{CalendarSet, FrameEntry, LinkCalendar};
+use calendars::{CalendarSet, FrameEntry, LinkCalendar, Verified};
 use sim_core::{App, ChannelId, Id, IdVec, LinkId, Machine, NodeId};
 
 /// What a bar stands for.
@@ -116,6 +116,31 @@ pub struct FrameChannels {
     pub gather: IdVec<LinkId, Vec<ChannelId>>,
     /// Per link, per scatter entry.
     pub scatter: IdVec<LinkId, Vec<ChannelId>>,
+}
+
+impl FrameChannels {
+    /// What the verifier found out about `calendars`: a run of frames counts as the channel of its first word. A run of
+    /// stores counts as the run of frames that sent its first word.
+    ///
+    /// # Panics
+    /// If `verified` is not about these calendars on this machine.
+    #[must_use]
+    pub fn new(machine: &Machine, calendars: &CalendarSet, verified: &Verified) -> Self {
+        let mut channels = Self::default();
+        for (link, calendar) in calendars.links.iter() {
+            let sent: Vec<ChannelId> = verified.frames[link].iter().map(|word| word.channel).collect();
+            let latency = machine.links()[link].latency.0;
+            let of_store = |store: &FrameEntry| {
+                let slot = (store.slot - latency).rem_euclid(calendars.metacycle);
+                // Gather entries are sorted by slot: the last one that has begun sends the frame.
+                let entry = calendar.gather.partition_point(|entry| entry.slot <= slot);
+                sent[entry.checked_sub(1).expect("verified stores have a frame")]
+            };
+            channels.scatter.push(calendar.scatter.iter().map(of_store).collect());
+            channels.gather.push(sent);
+        }
+        channels
+    }
 }
 
 impl CalendarScene {

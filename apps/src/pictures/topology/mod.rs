@@ -7,7 +7,7 @@ mod stress;
 
 use super::axis::{counted, grouped};
 use calendars::CalendarSet;
-use sim_core::{Id, LinkId, Machine, NodeId};
+use sim_core::{Id, LinkId, Machine, NodeId, Preset};
 
 /// How the nodes lie. A layout that does not fit the number of nodes is replaced by [`Layout::Force`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,49 @@ pub enum Layout {
     },
     /// Distances on paper close to numbers of hops.
     Force,
+}
+
+impl Layout {
+    /// The layout that shows the shape of `machine` best.
+    #[must_use]
+    pub fn of(machine: &Machine) -> Self {
+        match machine.shape() {
+            Some(Preset::Single | Preset::Line { .. }) => Self::Line,
+            Some(Preset::Ring { .. } | Preset::Complete { .. }) => Self::Circle,
+            Some(Preset::Mesh { sides, .. }) => Self::grid(sides, Self::Line),
+            Some(Preset::Torus { sides, .. }) => Self::grid(sides, Self::Circle),
+            Some(Preset::Star { .. }) => Self::Star { hub: 0 },
+            Some(Preset::Tree { children, .. }) => Self::tree(*children, machine.nodes().len()),
+            Some(Preset::FatTree { .. }) => Self::tree(2, machine.nodes().len()),
+            Some(Preset::Hourglass { half, .. }) => Self::Circles { first: *half as usize },
+            Some(Preset::Hypercube { .. }) | None => Self::Force,
+        }
+    }
+
+    /// A grid of up to three sides longer than 1; `flat` for one of a single row.
+    fn grid(sides: &[u32], flat: Self) -> Self {
+        let long: Vec<usize> = sides.iter().filter(|&&side| side > 1).map(|&side| side as usize).collect();
+        match long[..] {
+            [] | [_] => flat,
+            [rows, columns] => Self::Grid { columns, rows, planes: 1 },
+            [planes, rows, columns] => Self::Grid { columns, rows, planes },
+            _ => Self::Force,
+        }
+    }
+
+    /// The levels of a tree whose nodes are numbered breadth-first.
+    fn tree(children: u32, nodes: usize) -> Self {
+        let mut levels = Vec::with_capacity(nodes);
+        let mut width = 1_usize;
+        for level in 0.. {
+            levels.extend(std::iter::repeat_n(level, width.min(nodes - levels.len())));
+            if levels.len() == nodes {
+                break;
+            }
+            width = width.saturating_mul(children as usize);
+        }
+        Self::Levels(levels)
+    }
 }
 
 /// A node of the picture.

@@ -1,0 +1,167 @@
+//! How commands fail: the exit code, and what the user is shown. Errors of the libraries become [`Failure`]s in `explain`.
+
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use serde::Serialize;
+use std::fmt::{self, Write};
+use std::ops::Range;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Exit codes that are not success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// A fault of this program.
+    Internal = 1,
+    /// Usage, file or application invalid.
+    Invalid = 2,
+    /// No feasible calendar.
+    Infeasible = 3,
+    /// A check of the simulated system failed.
+    CheckFailed = 4,
+    /// Something could not be stored.
+    Storage = 5,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A text that was read, for errors that point into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SourceText {
+    /// The file as the user named it.
+    pub(crate) name: String,
+    /// Its text.
+    pub(crate) text: String,
+}
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    code: &'static str,
+    message: String,
+    help: Option<String>,
+    /// One line each, for what comes in numbers.
+    details: Vec<String>,
+    source: Option<NamedSource<Arc<String>>>,
+    labels: Vec<(Range<usize>, Option<String>)>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { exit, code, message, help: None, details: Vec::new(), source: None, labels: Vec::new() }
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn details(mut self, details: Vec<String>) -> Self {
+        self.details = details;
+        self
+    }
+
+    /// Points at bytes of `source`.
+    pub(crate) fn at(mut self, source: &SourceText, spans: impl IntoIterator<Item = Range<usize>>) -> Self {
+        self.source = Some(NamedSource::new(&source.name, Arc::new(source.text.clone())));
+        self.labels = spans.into_iter().map(|span| (span, None)).collect();
+        self
+    }
+
+    /// Says what the places are.
+    pub(crate) fn label(mut self, label: &str) -> Self {
+        for (_, text) in &mut self.labels {
+            *text = Some(label.to_owned());
+        }
+        self
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The text for people, in colour or not, in lines of at most `width` characters.
+    pub(crate) fn render(&self, colour: bool, width: usize) -> String {
+        const SHOWN: usize = 20;
+        let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(width);
+        let mut text = String::new();
+        handler.render_report(&mut text, self).expect("strings take text");
+        for detail in self.details.iter().take(SHOWN) {
+            writeln!(text, "  - {detail}").expect("strings take text");
+        }
+        if self.details.len() > SHOWN {
+            writeln!(text, "  and {} more", self.details.len() - SHOWN).expect("strings take text");
+        }
+        text
+    }
+
+    /// The form for programs.
+    pub(crate) fn json(&self) -> FailureJson<'_> {
+        let place = self.source.as_ref().zip(self.labels.first()).map(|(source, (span, _))| {
+            let before = &source.inner()[..span.start];
+            let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+            PlaceJson {
+                file: source.name(),
+                line: before.matches('\n').count() + 1,
+                column: before[line_start..].chars().count() + 1,
+                span: [span.start, span.end],
+            }
+        });
+        let Self { exit, code, message, help, details, .. } = self;
+        FailureJson { code, exit: *exit as u8, message, help: help.as_deref(), place, details }
+    }
+}
+
+/// A failure as JSON.
+#[derive(Serialize)]
+pub(crate) struct FailureJson<'a> {
+    code: &'a str,
+    exit: u8,
+    message: &'a str,
+    help: Option<&'a str>,
+    place: Option<PlaceJson<'a>>,
+    details: &'a [String],
+}
+
+/// Where in a file; lines and columns count from 1, bytes of the span from 0.
+#[derive(Serialize)]
+struct PlaceJson<'a> {
+    file: &'a str,
+    line: usize,
+    column: usize,
+    span: [usize; 2],
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Diagnostic for Failure {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.code))
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as _)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source.as_ref().map(|source| source as _)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let label =
+            |(span, text): &(Range<usize>, Option<String>)| LabeledSpan::new_with_span(text.clone(), span.clone());
+        Some(Box::new(self.labels.iter().map(label)))
+    }
+}

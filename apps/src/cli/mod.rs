@@ -1,0 +1,157 @@
+//! The command line: the same commands in the `tidelock` binary and in every user's own.
+//!
+//! A command is a file: its arguments, what it does, what it prints. stdout is data, stderr is talk. All that can fail becomes
+//! a [`failure::Failure`] with its exit code; nothing else ends a command.
+
+mod apps;
+mod args;
+mod builtin;
+mod channels;
+mod check;
+mod compile;
+mod diff;
+mod explain;
+mod failure;
+mod files;
+mod load;
+mod machine;
+mod new;
+mod progress;
+mod results;
+mod run;
+mod schedule_json;
+mod session;
+mod tokens;
+mod view;
+mod view_json;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use failure::{Exit, Failure, FailureJson};
+use serde::Serialize;
+use session::{OutputFormat, OwnApp, Session, colour_of_talk, print_json};
+use sim_core::App;
+use std::error::Error;
+use std::process::ExitCode;
+
+/// Compiles synchronous-dataflow applications into calendars for a bittide-style machine, and runs them.
+#[derive(Parser, Debug)]
+#[command(name = "tidelock", version, max_term_width = 100)]
+struct Cli {
+    /// Output for people or for programs
+    #[arg(long, value_enum, global = true, default_value_t)]
+    format: OutputFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Check(check::Check),
+    Compile(compile::Compile),
+    Run(run::Run),
+    View(view::View),
+    Apps(apps::Apps),
+    Machine(machine::MachineCommand),
+    Diff(diff::DiffCommand),
+    New(new::New),
+}
+
+impl Command {
+    /// Does what was asked for; an exit code if that is not success although all was said.
+    fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
+        match self {
+            Self::Check(command) => command.run(session),
+            Self::Compile(command) => command.run(session),
+            Self::Run(command) => command.run(session),
+            Self::View(command) => command.run(session),
+            Self::Apps(command) => command.run(session),
+            Self::Machine(command) => command.run(session),
+            Self::Diff(command) => command.run(session),
+            Self::New(command) => command.run(session),
+        }
+    }
+}
+
+/// The whole command line for your own application: `check`, `compile`, `run`, `view`, …, without naming a graph.
+///
+/// ```no_run
+/// use std::process::ExitCode;
+/// use tidelock::prelude::*;
+///
+/// fn doubler() -> Result<App, BuildError> {
+///     let mut app = AppBuilder::new("doubler");
+///     let count = app.source("count", |n: Firing, y: &mut [u64; 1]| y[0] = n.index());
+///     let double = app.pipe("double", count, |x: &[u64; 1], y: &mut [u64; 1]| y[0] = 2 * x[0]);
+///     app.record("doubled", double);
+///     app.build()
+/// }
+///
+/// fn main() -> ExitCode {
+///     tidelock::main(doubler)
+/// }
+/// ```
+pub fn main<E: Error>(app: impl Fn() -> Result<App, E> + 'static) -> ExitCode {
+    execute(Some(Box::new(move || {
+        app().map_err(|error| Failure::new(Exit::Invalid, "app::build", explain::sentence(&error)))
+    })))
+}
+
+/// The command line of the `tidelock` binary, which has no application of its own.
+pub fn command_line() -> ExitCode {
+    execute(None)
+}
+
+fn execute(own: Option<OwnApp>) -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let session = Session { format: cli.format, own };
+    match cli.command.run(&session) {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(exit)) => exit.into(),
+        Err(failure) => fail(&failure, session.is_json()),
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorJson<'a> {
+    error: FailureJson<'a>,
+}
+
+fn fail(failure: &Failure, json: bool) -> ExitCode {
+    if json {
+        // If stdout is gone as well, the exit code still tells.
+        let _ = print_json(&ErrorJson { error: failure.json() });
+    } else {
+        eprint!("{}", failure.render(colour_of_talk(), width_of_talk()));
+    }
+    failure.exit().into()
+}
+
+/// Arguments that are none, or a request for help.
+fn usage(error: &clap::Error) -> ExitCode {
+    let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let words: Vec<_> = std::env::args_os().collect();
+    let json = words.iter().any(|word| word == "--format=json")
+        || words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
+    if json && !help {
+        let text = error.render().to_string();
+        let mut lines =
+            text.lines().map(|line| line.trim_start_matches("error: ").trim()).filter(|line| !line.is_empty());
+        let message = lines.next().unwrap_or("wrong arguments").to_owned();
+        let failure =
+            Failure::new(Exit::Invalid, "usage::arguments", message).details(lines.map(str::to_owned).collect());
+        return fail(&failure, true);
+    }
+    // Help goes to stdout, errors to stderr; if that fails, nobody reads it.
+    let _ = error.print();
+    if help { ExitCode::SUCCESS } else { Exit::Invalid.into() }
+}
+
+/// Columns for messages.
+fn width_of_talk() -> usize {
+    let columns = terminal_size::terminal_size_of(std::io::stderr()).map(|(width, _)| usize::from(width.0));
+    columns.unwrap_or(100).clamp(40, 100)
+}

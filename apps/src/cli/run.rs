@@ -1,0 +1,289 @@
+//! `run`: compiles (or loads calendars), executes, and keeps what came out.
+
+use super::args::{AppArgs, CompileArgs, MachineArgs};
+use super::failure::{Exit, Failure};
+use super::load::{self, LoadedApp};
+use super::progress::Display;
+use super::results::{self, Place, Results};
+use super::session::{Object, Session, counted, facts, grouped, iterations, scaled, table};
+use super::{channels, explain, files, tokens};
+use crate::pipeline::{Iterations, RunError, feed, recorded};
+use calendars::{CalendarSet, Verified};
+use scheduler::Compiled;
+use serde::Serialize;
+use sim_core::digest::DigestLevel;
+use sim_core::engine::Engine;
+use sim_core::{App, ChannelId, Machine, Outcome, RunOptions};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Execute an application on a machine, frame by frame
+#[derive(clap::Args, Debug)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) app: AppArgs,
+    #[command(flatten)]
+    machine: MachineArgs,
+    #[command(flatten)]
+    pub(crate) compile: CompileArgs,
+    /// Number of iterations of the graph
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    pub(crate) iterations: u64,
+    /// Calendars that `compile` or `run` kept, instead of compiling; they are verified first
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["pins", "max_unroll"])]
+    pub(crate) calendars: Option<PathBuf>,
+    /// Channels whose tokens are digested: `all`, `none`, or names [default: all up to 10 000 channels, else none]
+    #[arg(long, value_name = "all|none|NAME,…")]
+    channels: Option<String>,
+    /// What the run digest covers
+    #[arg(long, value_enum, default_value_t = Level::State)]
+    digest: Level,
+    /// Channels whose tokens are kept beside the summary, as CSV and binary
+    #[arg(long, value_name = "NAME,…")]
+    pub(crate) record: Option<String>,
+    /// Tokens for a declared source: a file of values, little-endian, one after the other
+    #[arg(long, value_name = "NAME=FILE", value_parser = input)]
+    pub(crate) input: Vec<(String, PathBuf)>,
+    /// Results go into this new directory [default: a new one below `out`; none with --format json]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Keep no results
+    #[arg(long, conflicts_with_all = ["output", "record"])]
+    no_results: bool,
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Levels of the run digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Level {
+    /// The machine's state at the end of every epoch
+    State,
+    /// Every firing with its words, every frame
+    Events,
+    /// Nothing
+    Off,
+}
+
+impl From<Level> for DigestLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::State => Self::State,
+            Level::Events => Self::Events,
+            Level::Off => Self::Off,
+        }
+    }
+}
+
+/// Channels up to which all are digested without being asked.
+const CHANNELS_MAX: usize = 10_000;
+
+fn input(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), file.into())),
+        _ => Err("write it like `mic=samples.f32`".to_owned()),
+    }
+}
+
+/// An application with calendars for a machine.
+pub(crate) struct Prepared {
+    pub(crate) loaded: LoadedApp,
+    pub(crate) machine: Machine,
+    pub(crate) calendars: CalendarSet,
+    pub(crate) verified: Verified,
+    /// Schedule and report, if the calendars were made just now.
+    pub(crate) compiled: Option<Compiled>,
+    /// How long compiling or verifying took.
+    pub(crate) took: Duration,
+}
+
+/// Compiles, or loads the calendars in `folder` and verifies them.
+pub(crate) fn prepare(
+    session: &Session,
+    app: &AppArgs,
+    machine: &MachineArgs,
+    compile: &CompileArgs,
+    folder: Option<&Path>,
+) -> Result<Prepared, Failure> {
+    let machine = load::machine(machine, folder)?;
+    let loaded = load::app(session, app, Some(&machine), folder)?;
+    let start = Instant::now();
+    let (calendars, verified, compiled) = match folder {
+        Some(folder) => {
+            let (calendars, verified) = load::verified(folder, &loaded.app, &machine)?;
+            (calendars, verified, None)
+        }
+        None => {
+            let compiled = load::compile(session, compile, &loaded, &machine)?;
+            (compiled.calendars.clone(), compiled.verified.clone(), Some(compiled))
+        }
+    };
+    Ok(Prepared { loaded, machine, calendars, verified, compiled, took: start.elapsed() })
+}
+
+/// A run that came to its end.
+#[derive(Serialize)]
+pub(crate) struct RunJson<'a> {
+    app: &'a str,
+    machine: &'a str,
+    iterations: u64,
+    ticks: i64,
+    iteration_period: String,
+    stream_digest: Option<String>,
+    digest: String,
+    channels: Object<&'a str, ChannelJson>,
+    recorded: Vec<&'a str>,
+    compile_seconds: f64,
+    seconds: f64,
+    node_ticks_per_second: f64,
+    directory: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct ChannelJson {
+    tokens: u64,
+    digest: String,
+}
+
+impl Run {
+    pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
+        let place = self.place(session)?;
+        let prepared = prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref())?;
+        let app = self.fed(&prepared.loaded.app)?;
+        let options = self.options(&app, place.is_some())?;
+        let results = place.map(|place| Results::create(&place, &prepared)).transpose()?;
+        let failed = |error: RunError| explain::run(&error);
+        let program =
+            calendars::lower(&app, &prepared.machine, &prepared.calendars).map_err(|error| failed(error.into()))?;
+        let mut engine = Engine::new(&app, &program, &options).map_err(|error| failed(error.into()))?;
+        let mut display = Display::new(self.quiet || session.is_json(), prepared.machine.nodes().len());
+        let took = display.drive(|metacycles| engine.advance(metacycles)).map_err(|error| failed(error.into()))?;
+        let outcome = engine.finish();
+        let mut json = summary(&prepared, &app, &outcome, took);
+        if let Some(results) = results {
+            json.directory = Some(results.finish(session, self, &prepared, &outcome, &json)?);
+        }
+        session.print(|| text(&json), &json)?;
+        if let Some(directory) = json.directory.as_ref().filter(|_| !session.is_json()) {
+            session.talk(format_args!("results in {}", directory.display()));
+        }
+        Ok(None)
+    }
+
+    /// Where results go, if anywhere.
+    fn place(&self, session: &Session) -> Result<Option<Place>, Failure> {
+        match &self.output {
+            Some(folder) => Ok(Some(Place::Exactly(folder.clone()))),
+            None if self.no_results => Ok(None),
+            None if session.is_json() => match self.record {
+                None => Ok(None),
+                Some(_) => Err(Failure::new(Exit::Invalid, "usage::no_results", "--record keeps tokens, but nowhere")
+                    .help("with --format json results are kept only if -o names a directory")),
+            },
+            None => Ok(Some(Place::Below(results::DEFAULT.into()))),
+        }
+    }
+
+    /// The application with its sources fed.
+    fn fed(&self, app: &App) -> Result<App, Failure> {
+        let mut inputs = Vec::new();
+        for (name, path) in &self.input {
+            let source = app.actor_named(name).filter(|&actor| app.actors()[actor].fed);
+            let Some(&channel) = source.and_then(|actor| app.outputs(actor).first()) else {
+                return Err(explain::run(&RunError::NoSuchInput { name: name.clone() }));
+            };
+            let bytes = files::read_bytes(path)?;
+            let words = tokens::from_bytes(&app.channels()[channel], &bytes).map_err(|size| {
+                let file = path.display();
+                let message = format!("`{file}` has {} bytes, source `{name}` takes tokens of {size}", bytes.len());
+                Failure::new(Exit::Invalid, "run::fed_part", message).help("cut the file off after a whole token")
+            })?;
+            inputs.push((name.as_str(), words));
+        }
+        feed(app, Iterations(self.iterations), &inputs).map_err(|error| explain::run(&error))
+    }
+
+    /// The channels to digest, as an argument.
+    pub(crate) fn channels_resolved(&self, app: &App) -> &str {
+        match &self.channels {
+            Some(list) => list,
+            None if app.channels().len() > CHANNELS_MAX => "none",
+            None => "all",
+        }
+    }
+
+    pub(crate) fn level(&self) -> DigestLevel {
+        self.digest.into()
+    }
+
+    fn options(&self, app: &App, keep: bool) -> Result<RunOptions, Failure> {
+        let all = || app.channels().ids().collect();
+        let channels = match self.channels_resolved(app) {
+            "all" => all(),
+            "none" => Vec::new(),
+            list => channels::named(app, list)?.into_iter().collect(),
+        };
+        let mut record: Vec<ChannelId> = if keep { recorded(app) } else { Vec::new() };
+        if let Some(list) = &self.record {
+            record.extend(channels::named(app, list)?);
+            record.sort_unstable();
+            record.dedup();
+        }
+        Ok(RunOptions { iterations: self.iterations, digest: self.level(), channels, record })
+    }
+}
+
+fn summary<'a>(prepared: &'a Prepared, app: &'a App, outcome: &Outcome, took: Duration) -> RunJson<'a> {
+    let ticks = outcome.ticks.map_or(0, |tick| tick.0);
+    let seconds = took.as_secs_f64();
+    let name = |id: ChannelId| prepared.loaded.app.channels()[id].name.as_str();
+    let digested = outcome.channels.iter().filter_map(|(id, channel)| channel.map(|channel| (id, channel)));
+    let channel = |(id, channel): (ChannelId, sim_core::ChannelOutcome)| {
+        (name(id), ChannelJson { tokens: channel.tokens, digest: channel.digest.to_string() })
+    };
+    let CalendarSet { metacycle, unroll, .. } = prepared.calendars;
+    RunJson {
+        app: prepared.loaded.app.name(),
+        machine: prepared.machine.name(),
+        iterations: outcome.iterations,
+        ticks,
+        iteration_period: num_rational::Ratio::new(metacycle, i64::from(unroll)).to_string(),
+        stream_digest: outcome.stream_digest().filter(|_| !app.channels().is_empty()).map(|digest| digest.to_string()),
+        digest: outcome.digest.map(|digest| digest.to_string()).unwrap_or_default(),
+        channels: Object(digested.map(channel).collect()),
+        recorded: outcome.recorded.keys().map(|&id| name(id)).collect(),
+        compile_seconds: prepared.took.as_secs_f64(),
+        seconds,
+        node_ticks_per_second: ticks as f64 * prepared.machine.nodes().len() as f64 / seconds.max(1e-9),
+        directory: None,
+    }
+}
+
+fn text(run: &RunJson<'_>) -> String {
+    const SHOWN: usize = 24;
+    let count = iterations(Iterations(run.iterations));
+    let mut text =
+        format!("{} on {}: {count} in {} ticks\n\n", run.app, run.machine, grouped(run.ticks.unsigned_abs()));
+    let speed = format!("{:.3} s, {}node-ticks/s", run.seconds, scaled(run.node_ticks_per_second));
+    text += &facts(&[
+        ("iteration period", format!("{} ticks", run.iteration_period)),
+        ("stream digest", run.stream_digest.clone().unwrap_or("-".to_owned())),
+        ("run digest", run.digest.clone()),
+        ("executed in", speed),
+    ]);
+    let channels = &run.channels.0;
+    if !channels.is_empty() {
+        let mut rows = vec![vec!["channel".to_owned(), "tokens".to_owned(), "digest".to_owned()]];
+        let row = |(name, channel): &(&str, ChannelJson)| {
+            vec![(*name).to_owned(), grouped(channel.tokens), channel.digest.clone()]
+        };
+        rows.extend(channels.iter().take(SHOWN).map(row));
+        text.push('\n');
+        text += &table(&rows, &[1]);
+        if channels.len() > SHOWN {
+            text += &format!("and {}\n", counted((channels.len() - SHOWN) as u64, "more channel"));
+        }
+    }
+    text
+}

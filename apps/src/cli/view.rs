@@ -1,0 +1,151 @@
+//! `view`: pictures of calendars and machines, as files or in the terminal.
+
+use super::args::{AppArgs, CompileArgs, MachineArgs};
+use super::failure::{Exit, Failure};
+use super::load;
+use super::run::{Prepared, prepare};
+use super::session::{Session, table};
+use super::view_json::{CalendarJson, TopologyJson};
+use crate::pictures::{self, CalendarScene, Format, FrameChannels, Layout, PictureError, TopologyScene};
+use calendars::gantt;
+use clap::{Args, Subcommand};
+use sim_core::Machine;
+use std::path::PathBuf;
+
+/// Draw calendars or a machine, into a file or as text
+#[derive(Args, Debug)]
+pub(crate) struct View {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand, Debug)]
+enum What {
+    /// What every node and link does in each slot of a metacycle
+    Calendar(Drawing),
+    /// Nodes and links; with an application, how busy they are
+    Topology(Drawing),
+}
+
+#[derive(Args, Debug)]
+struct Drawing {
+    #[command(flatten)]
+    app: AppArgs,
+    #[command(flatten)]
+    machine: MachineArgs,
+    #[command(flatten)]
+    compile: CompileArgs,
+    /// Calendars that `compile` or `run` kept, instead of compiling
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["pins", "max_unroll"])]
+    calendars: Option<PathBuf>,
+    /// Picture to write, .svg or .png [default: text in the terminal]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Columns of the text [default: those of the terminal, or 100]
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(20..))]
+    width: Option<u16>,
+}
+
+impl View {
+    pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
+        match &self.what {
+            What::Calendar(drawing) => drawing.calendar(session)?,
+            What::Topology(drawing) => drawing.topology(session)?,
+        }
+        Ok(None)
+    }
+}
+
+impl Drawing {
+    fn prepare(&self, session: &Session) -> Result<Prepared, Failure> {
+        prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref())
+    }
+
+    /// Finds out before any work that the picture cannot be drawn.
+    fn check_output(&self) -> Result<(), Failure> {
+        match &self.output {
+            Some(path) => Format::of(path).map(|_| ()).map_err(|error| picture(&error)),
+            None => Ok(()),
+        }
+    }
+
+    fn calendar(&self, session: &Session) -> Result<(), Failure> {
+        self.check_output()?;
+        let Prepared { loaded, machine, calendars, verified, .. } = self.prepare(session)?;
+        let scene = || {
+            let frames = FrameChannels::new(&machine, &calendars, &verified);
+            CalendarScene::new(&loaded.app, &machine, &calendars, &frames)
+        };
+        if let Some(path) = &self.output {
+            let files = pictures::calendar(&scene(), path).map_err(|error| picture(&error))?;
+            return report(session, &files);
+        }
+        let text = || gantt::text(&loaded.app, &machine, &calendars, &verified, self.columns(), Session::colour());
+        if session.is_json() {
+            return super::session::print_json(&CalendarJson::new(&scene()));
+        }
+        super::session::print(&text())
+    }
+
+    fn topology(&self, session: &Session) -> Result<(), Failure> {
+        self.check_output()?;
+        let with_app = self.app.graph.is_some() || self.app.app.is_some() || self.calendars.is_some();
+        let (machine, calendars) = if with_app || session.own.is_some() && self.machine.machine.is_some() {
+            let prepared = self.prepare(session)?;
+            (prepared.machine, Some(prepared.calendars))
+        } else {
+            (load::machine(&self.machine, None)?, None)
+        };
+        let scene = TopologyScene::new(&machine, calendars.as_ref(), Layout::of(&machine));
+        if let Some(path) = &self.output {
+            let file = pictures::topology(&scene, path).map_err(|error| picture(&error))?;
+            return report(session, &[file]);
+        }
+        session.print(|| topology_text(&machine, &scene), &TopologyJson::new(&machine, &scene))
+    }
+
+    fn columns(&self) -> usize {
+        let terminal = || terminal_size::terminal_size().map(|(width, _)| width.0);
+        usize::from(self.width.or_else(terminal).unwrap_or(100))
+    }
+}
+
+/// Names the files that were written.
+fn report(session: &Session, files: &[PathBuf]) -> Result<(), Failure> {
+    #[derive(serde::Serialize)]
+    struct Files<'a> {
+        files: &'a [PathBuf],
+    }
+    let lines = || files.iter().map(|file| format!("{}\n", file.display())).collect();
+    session.print(lines, &Files { files })
+}
+
+/// A picture that was not drawn.
+pub(crate) fn picture(error: &PictureError) -> Failure {
+    match error {
+        PictureError::Extension { .. } => Failure::new(Exit::Invalid, "picture::extension", error.to_string())
+            .help("or leave out -o for text in the terminal"),
+        PictureError::Write { .. } | PictureError::Encode { .. } => {
+            Failure::new(Exit::Storage, "picture::not_written", super::explain::sentence(error))
+        }
+    }
+}
+
+/// A line per node, with where its links lead.
+fn topology_text(machine: &Machine, scene: &TopologyScene) -> String {
+    let mut rows = vec![["node", "cores", "busy", "links out"].map(str::to_owned).to_vec()];
+    for ((id, node), shown) in machine.nodes().iter().zip(&scene.nodes) {
+        let links = machine.outgoing(id).iter().map(|&link| {
+            let (target, latency) = (machine.links()[link].target, machine.links()[link].latency.0);
+            let busy = scene.links[sim_core::Id::index(link)].busy;
+            format!("→ {} λ {latency} {}", machine.nodes()[target].name, percent(busy))
+        });
+        let cores = if node.cores == 0 { "switch".to_owned() } else { node.cores.to_string() };
+        rows.push(vec![node.name.clone(), cores, percent(shown.busy), links.collect::<Vec<_>>().join("   ")]);
+    }
+    format!("{}\n{}\n\n{}", scene.title, scene.subtitle, table(&rows, &[1, 2]))
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
