@@ -218,13 +218,19 @@ pub(crate) fn live_draft() -> impl Strategy<Value = Draft> {
     consistent_draft().prop_map(enlivened)
 }
 
-/// Live applications whose only cycles are self-channels.
+/// Live applications whose only cycles are self-channels, which keep an actor's firings from overlapping.
 pub(crate) fn acyclic_draft() -> impl Strategy<Value = Draft> {
     consistent_draft().prop_map(|mut draft| {
-        for channel in draft.channels.iter_mut().filter(|channel| channel.source > channel.target) {
-            std::mem::swap(&mut channel.source, &mut channel.target);
-            std::mem::swap(&mut channel.produce, &mut channel.consume);
-            channel.source_port = u32::MAX;
+        for channel in &mut draft.channels {
+            if channel.source > channel.target {
+                std::mem::swap(&mut channel.source, &mut channel.target);
+                std::mem::swap(&mut channel.produce, &mut channel.consume);
+                channel.source_port = u32::MAX;
+            } else if channel.source == channel.target {
+                channel.produce.fill(1);
+                channel.consume.fill(1);
+                channel.initial.count = 1;
+            }
         }
         enlivened(draft)
     })
