@@ -1,0 +1,201 @@
+//! Laws that relate two compilations: of the same thing under other names, labels and latencies, or of a little more of it.
+
+use crate::graphs::{Draft, acyclic_draft, cases, live_draft};
+use crate::machines::{Wiring, connected_wiring, labels};
+use num_rational::Ratio;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use scheduler::schedule::Transport;
+use scheduler::{Compiled, Options, compile};
+use sim_core::{ActorId, App, ChannelId, Id, Link, LinkId, LogicalLatency, Machine, Node, NodeId, RunOptions, engine};
+
+fn compiled(app: &App, machine: &Machine, options: &Options) -> Result<Compiled, TestCaseError> {
+    compile(app, machine, options).map_err(|error| TestCaseError::fail(error.to_string()))
+}
+
+fn same(one: &Compiled, other: &Compiled) -> Result<(), TestCaseError> {
+    prop_assert_eq!(&one.schedule, &other.schedule);
+    prop_assert_eq!(calendars::to_ron(&one.calendars), calendars::to_ron(&other.calendars));
+    prop_assert_eq!(&one.report, &other.report);
+    Ok(())
+}
+
+/// Names whose order is the reverse of that of the things named.
+fn backwards(count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(move |at| format!("z{:04}", count - at))
+}
+
+/// A node linked both ways to node 0, over which nothing needs to go.
+fn with_extra_node(wiring: &Wiring) -> Wiring {
+    let mut wiring = wiring.clone();
+    let extra = NodeId::from_index(wiring.nodes.len());
+    wiring.nodes.push(Node::new("extra", 1));
+    wiring.labels.push(0);
+    for (source, target) in [(extra, NodeId(0)), (NodeId(0), extra)] {
+        wiring.links.push(Link { source, target, latency: LogicalLatency(3) });
+    }
+    wiring
+}
+
+fn with_core_more(wiring: &Wiring) -> Wiring {
+    let mut wiring = wiring.clone();
+    wiring.nodes.iter_mut().filter(|node| node.cores > 0).for_each(|node| node.cores += 1);
+    wiring
+}
+
+/// Every firing `execs` times as long, every token `tokens` times as large.
+fn scaled(draft: &Draft, execs: u64, tokens: u64) -> Draft {
+    let mut draft = draft.clone();
+    draft.actors.iter_mut().flat_map(|actor| &mut actor.exec).for_each(|exec| *exec *= execs);
+    draft.channels.iter_mut().for_each(|channel| channel.token_bits *= tokens);
+    draft
+}
+
+/// The links of every word of a metacycle.
+fn routes(compiled: &Compiled) -> Vec<(ChannelId, u32, u32, Vec<LinkId>)> {
+    let links = |transport: &Transport| transport.hops.iter().map(|hop| hop.link).collect();
+    compiled.schedule.transports.iter().map(|t| (t.channel, t.token, t.word, links(t))).collect()
+}
+
+/// Pins of some actors, drawn like in a file.
+fn pins(draft: &Draft, wiring: &Wiring, drawn: &[[Index; 2]]) -> Options {
+    let hosts = wiring.hosts();
+    let pin =
+        |[actor, node]: &[Index; 2]| (ActorId(actor.index(draft.actors.len()) as u32), hosts[node.index(hosts.len())]);
+    Options { pins: drawn.iter().map(pin).collect(), ..Options::default() }
+}
+
+fn drawn_pins() -> impl Strategy<Value = Vec<[Index; 2]>> {
+    prop::collection::vec(any::<[Index; 2]>(), 0..=3)
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    /// Where the nodes' counters start is nobody's business: schedule, calendars and run digests are the same.
+    #[test]
+    fn relabelled_counters_change_nothing(draft in live_draft(), wiring in connected_wiring(), labels in labels()) {
+        let app = draft.app();
+        let run = |machine: &Machine| {
+            let compiled = compiled(&app, machine, &Options::default())?;
+            let program = calendars::lower(&app, machine, &compiled.calendars).unwrap();
+            let options = RunOptions { iterations: 2, ..RunOptions::default() };
+            Ok::<_, TestCaseError>((compiled, engine::run(&app, &program, &options).unwrap()))
+        };
+        let (one, other) = (run(&wiring.machine())?, run(&wiring.relabelled(&labels).machine())?);
+        same(&one.0, &other.0)?;
+        prop_assert_eq!(one.1, other.1);
+    }
+
+    #[test]
+    fn names_change_nothing(draft in live_draft(), wiring in connected_wiring()) {
+        let (mut renamed, mut rewired) = (draft.clone(), wiring.clone());
+        renamed.actors.iter_mut().zip(backwards(draft.actors.len())).for_each(|(actor, name)| actor.name = name);
+        renamed.channels.iter_mut().zip(backwards(draft.channels.len())).for_each(|(channel, name)| channel.name = name);
+        rewired.nodes.iter_mut().zip(backwards(wiring.nodes.len())).for_each(|(node, name)| node.name = name);
+        let one = compiled(&draft.app(), &wiring.machine(), &Options::default())?;
+        same(&one, &compiled(&renamed.app(), &rewired.machine(), &Options::default())?)?;
+    }
+
+    /// The same bytes, on whatever thread.
+    #[test]
+    fn compiling_twice_gives_identical_bytes(draft in live_draft(), wiring in connected_wiring(), drawn in drawn_pins()) {
+        let (app, machine, options) = (draft.app(), wiring.machine(), pins(&draft, &wiring, &drawn));
+        let one = compiled(&app, &machine, &options)?;
+        let other = std::thread::scope(|scope| scope.spawn(|| compiled(&app, &machine, &options)).join().unwrap())?;
+        same(&one, &other)?;
+    }
+
+    /// Without cycles latency costs no throughput: on the same nodes, by the same routes, the bound and the period stay. The
+    /// pins fix the nodes; latencies that are equal everywhere keep which path is shortest when they are doubled.
+    #[test]
+    fn doubled_latencies_cost_acyclic_graphs_nothing(
+        draft in acyclic_draft(),
+        wiring in connected_wiring(),
+        latency in 1..9_i64,
+        homes in prop::collection::vec(0..6_usize, 6),
+    ) {
+        let hosts = wiring.hosts();
+        let home = |actor: usize| (ActorId::from_index(actor), hosts[homes[actor] % hosts.len()]);
+        let options = Options { pins: (0..draft.actors.len()).map(home).collect(), ..Options::default() };
+        let with = |ticks: i64| {
+            let mut wiring = wiring.clone();
+            wiring.links.iter_mut().for_each(|link| link.latency = LogicalLatency(ticks));
+            compiled(&draft.app(), &wiring.machine(), &options)
+        };
+        let (one, other) = (with(latency)?, with(2 * latency)?);
+        prop_assert_eq!(one.report.bound, other.report.bound);
+        if routes(&one) == routes(&other) {
+            prop_assert_eq!(one.report.placed_bound, other.report.placed_bound);
+            prop_assert_eq!(one.report.iteration_period, other.report.iteration_period);
+        }
+    }
+
+    /// The bound for any placement falls or stays when there is more to choose from or less to do.
+    #[test]
+    fn bounds_are_monotonic(
+        draft in live_draft(),
+        wiring in connected_wiring(),
+        drawn in drawn_pins(),
+        which in any::<Index>(),
+    ) {
+        let options = pins(&draft, &wiring, &drawn);
+        let bound = |draft: &Draft, wiring: &Wiring, options: &Options| {
+            Ok::<_, TestCaseError>(compiled(&draft.app(), &wiring.machine(), options)?.report.bound.ticks)
+        };
+        let before = bound(&draft, &wiring, &options)?;
+        prop_assert!(bound(&draft, &with_extra_node(&wiring), &options)? <= before, "an idle node more");
+        prop_assert!(bound(&draft, &with_core_more(&wiring), &options)? <= before, "a core more on every node");
+        let removable: Vec<usize> = (0..draft.channels.len()).filter(|&at| !draft.is_shared(at)).collect();
+        if !removable.is_empty() {
+            let less = draft.without(removable[which.index(removable.len())]);
+            prop_assert!(bound(&less, &wiring, &options)? <= before, "a channel less");
+        }
+        prop_assert!(bound(&draft, &wiring, &Options::default())? <= before, "no pins");
+    }
+
+    /// Durations of 0 are compiled as 1, words are rounded up: k times as much takes at most k times as long.
+    #[test]
+    fn k_times_the_work_has_at_most_k_times_the_bound(
+        draft in live_draft(),
+        wiring in connected_wiring(),
+        drawn in drawn_pins(),
+        k in 2..20_u64,
+    ) {
+        let options = pins(&draft, &wiring, &drawn);
+        let bound = |draft: &Draft| {
+            Ok::<_, TestCaseError>(compiled(&draft.app(), &wiring.machine(), &options)?.report.bound.ticks)
+        };
+        let before = bound(&draft)?;
+        for (execs, tokens) in [(k, 1), (1, k), (k, k)] {
+            let after = bound(&scaled(&draft, execs, tokens))?;
+            prop_assert!(before <= after && after <= before * k as i64, "{before} becomes {after}");
+        }
+    }
+}
+
+/// The heuristic's period with a core or a node more, relative to that without: 5 % worse is tolerated, the worst is printed.
+#[test]
+fn more_cores_or_nodes_are_hardly_ever_worse() {
+    let mut runner = TestRunner::new_with_rng(cases(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let drafts = (live_draft(), connected_wiring());
+    let mut worst = (Ratio::from_integer(1), String::new());
+    for _ in 0..cases().cases {
+        let (draft, wiring) = drafts.new_tree(&mut runner).unwrap().current();
+        let period = |wiring: &Wiring| {
+            let period = compile(&draft.app(), &wiring.machine(), &Options::default()).unwrap().report.iteration_period;
+            period
+        };
+        let before = period(&wiring);
+        for (what, more) in [("a core", with_core_more(&wiring)), ("a node", with_extra_node(&wiring))] {
+            let after = period(&more);
+            if after / before > worst.0 {
+                worst = (after / before, format!("{what} more: {before} becomes {after}\n{wiring:?}\n{draft:?}"));
+            }
+        }
+    }
+    println!("the worst of {} cases: {}", cases().cases, worst.1);
+    assert!(worst.0 <= Ratio::new(105, 100), "{}", worst.1);
+}
