@@ -14,6 +14,7 @@ use crate::placement::{Placed, delays};
 use crate::problem::{LOCAL, Problem};
 use crate::ring::{Cores, Promise, Ring};
 use sim_core::{Id, IdVec, LinkId, NodeId};
+use std::collections::BTreeMap;
 
 /// Ticks of everything in one metacycle; activation a is a metacycles later.
 #[derive(Clone, Debug)]
@@ -369,23 +370,33 @@ impl<'a> Slotter<'a> {
 }
 
 impl Slotter<'_> {
-    /// Fixes slots such that cores take turns with whole repetitions of the placement, each a part of the metacycle later:
-    /// then firings of a chain follow each other although consecutive ones are on different cores, and every core is as full
-    /// as the others. It costs latency, so it serves only where firings cannot be divided among cores. `units` are in
-    /// topological order.
+    /// Fixes slots such that cores take turns with whole repetitions of the placement, each the same part of the metacycle
+    /// later: then firings of a chain follow each other although consecutive ones are on different cores, and every core is
+    /// as full as the others. It costs latency, so it serves only where firings cannot be divided among cores. `units` are
+    /// in topological order.
     fn take_turns(&mut self, units: &[(i64, &[FiringId])], cores: u32) {
         let repeats = self.placed.repeats;
         if cores < 2 || repeats % cores != 0 {
             return;
         }
         let graph = &self.problem.graph;
-        let mut next: Vec<i64> = (0..i64::from(repeats)).map(|r| r * self.metacycle / i64::from(repeats)).collect();
+        let repetition = |firing: FiringId| {
+            let firings = graph.firings_of(graph.actor_of(firing)).len() as u32 / repeats;
+            (graph.index_of(firing) / firings, graph.index_of(firing) % firings)
+        };
+        // All repetitions run the firings in the order of the first.
+        let mut offsets = BTreeMap::new();
+        let mut next = 0;
         for &firing in units.iter().flat_map(|&(_, members)| members) {
-            let firings = graph.firings_of(graph.actor_of(firing)).len() as u32;
-            let repetition = graph.index_of(firing) / (firings / repeats);
-            let slot = &mut next[repetition as usize];
-            self.turns[firing.index()] = Some((*slot, repetition % cores));
-            *slot += graph.duration(firing);
+            if let (0, index) = repetition(firing) {
+                offsets.insert((graph.actor_of(firing), index), next);
+                next += graph.duration(firing);
+            }
+        }
+        for &firing in units.iter().flat_map(|&(_, members)| members) {
+            let (r, index) = repetition(firing);
+            let slot = i64::from(r) * self.metacycle / i64::from(repeats) + offsets[&(graph.actor_of(firing), index)];
+            self.turns[firing.index()] = Some((slot, r % cores));
         }
     }
 }
