@@ -55,10 +55,7 @@ pub(crate) struct NewFolder {
 impl NewFolder {
     /// Starts the folder `target`, which must not exist or be empty.
     pub(crate) fn create(target: &Path) -> Result<Self, Failure> {
-        if !is_free(target) {
-            let message = format!("`{}` exists and is not empty: nothing is overwritten", target.display());
-            return Err(Failure::new(Exit::Storage, "file::exists", message).help("name another directory with -o"));
-        }
+        check_free(target)?;
         let name = target.file_name().map_or_else(|| "new".into(), |name| name.to_string_lossy().into_owned());
         let temporary = parent(target).join(format!(".{name}.{}.partial", std::process::id()));
         std::fs::create_dir_all(&temporary).map_err(|error| not_stored(target, &error))?;
@@ -92,6 +89,15 @@ impl Drop for NewFolder {
             let _ = std::fs::remove_dir_all(&self.temporary);
         }
     }
+}
+
+/// Refuses a folder that something is in.
+pub(crate) fn check_free(path: &Path) -> Result<(), Failure> {
+    if is_free(path) {
+        return Ok(());
+    }
+    let message = format!("`{}` exists and is not empty: nothing is overwritten", path.display());
+    Err(Failure::new(Exit::Storage, "file::exists", message).help("name another directory"))
 }
 
 /// Whether nothing, or an empty folder, is at `path`.

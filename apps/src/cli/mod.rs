@@ -32,6 +32,7 @@ use serde::Serialize;
 use session::{OutputFormat, OwnApp, Session, colour_of_talk, print_json};
 use sim_core::App;
 use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 /// Compiles synchronous-dataflow applications into calendars for a bittide-style machine, and runs them.
@@ -108,10 +109,16 @@ fn execute(own: Option<OwnApp>) -> ExitCode {
         Err(error) => return usage(&error),
     };
     let session = Session { format: cli.format, own };
-    match cli.command.run(&session) {
-        Ok(None) => ExitCode::SUCCESS,
-        Ok(Some(exit)) => exit.into(),
-        Err(failure) => fail(&failure, session.is_json()),
+    // A broken invariant of ours must not look like an error of the user's.
+    match catch_unwind(AssertUnwindSafe(|| cli.command.run(&session))) {
+        Ok(Ok(None)) => ExitCode::SUCCESS,
+        Ok(Ok(Some(exit))) => exit.into(),
+        Ok(Err(failure)) => fail(&failure, session.is_json()),
+        Err(_) => {
+            let failure =
+                Failure::new(Exit::Internal, "internal::panic", "tidelock broke off: a fault of this program");
+            fail(&failure.help("please report the command and its files"), session.is_json())
+        }
     }
 }
 
@@ -145,7 +152,7 @@ fn usage(error: &clap::Error) -> ExitCode {
             Failure::new(Exit::Invalid, "usage::arguments", message).details(lines.map(str::to_owned).collect());
         return fail(&failure, true);
     }
-    // Help goes to stdout, errors to stderr; if that fails, nobody reads it.
+    // Help goes to stdout, errors go to stderr; if that fails, nobody reads it.
     let _ = error.print();
     if help { ExitCode::SUCCESS } else { Exit::Invalid.into() }
 }
@@ -154,4 +161,57 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn width_of_talk() -> usize {
     let columns = terminal_size::terminal_size_of(std::io::stderr()).map(|(width, _)| usize::from(width.0));
     columns.unwrap_or(100).clamp(40, 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::{AppBuilder, BuildError};
+    use sim_core::Firing;
+
+    fn run(own: impl Fn() -> Result<App, BuildError> + 'static, words: &[&str]) -> Result<Option<Exit>, Failure> {
+        let own: OwnApp = Box::new(move || Ok(own().unwrap()));
+        let cli = Cli::try_parse_from([&["own"], words].concat()).unwrap();
+        cli.command.run(&Session { format: OutputFormat::Json, own: Some(own) })
+    }
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    /// A panic in a user's firing is a failed check, told with actor, firing, node and tick.
+    #[test]
+    fn a_panicking_firing_is_told() {
+        let own = || {
+            let mut app = AppBuilder::new("fragile");
+            let count = app.source("count", |n: Firing, y: &mut [u64; 1]| y[0] = n.index());
+            let checked = app.pipe("checked", count, |x: &[u64; 1], y: &mut [u64; 1]| {
+                assert!(x[0] < 5, "no more than five");
+                *y = *x;
+            });
+            app.record("out", checked);
+            app.build()
+        };
+        let failure = run(own, &["run", "--machine", "single", "--iterations", "9"]).unwrap_err();
+        assert_eq!(failure.exit(), Exit::CheckFailed);
+        let told = failure.to_string();
+        for part in ["firing 5 of actor `checked`", "on node `n0`", "no more than five"] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
+
+    /// The user's own application needs no name; a source that is not fed is an error with the way to feed it.
+    #[test]
+    fn an_unfed_source_is_told() {
+        let own = || {
+            let mut app = AppBuilder::new("fed");
+            let mic = app.input::<f32, 1>("mic");
+            app.record("out", mic);
+            app.build()
+        };
+        let failure = run(own, &["run", "--machine", "single", "--iterations", "9"]).unwrap_err();
+        assert_eq!(failure.exit(), Exit::Invalid);
+        assert!(failure.to_string().contains("`mic` is not fed"), "{failure}");
+    }
 }

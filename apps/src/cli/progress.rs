@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 /// Shows the progress of one run on stderr.
 pub(crate) struct Display {
     start: Instant,
+    /// How long the run took.
+    took: Option<Duration>,
     nodes: f64,
     shown: Shown,
 }
@@ -33,12 +35,21 @@ impl Display {
         } else {
             Shown::Lines(1)
         };
-        Self { start: Instant::now(), nodes: nodes as f64, shown }
+        Self { start: Instant::now(), took: None, nodes: nodes as f64, shown }
     }
 
     /// Executes all steps of a run, each up to a number of metacycles that takes a moment, and shows how far it is.
-    pub(crate) fn drive<E>(&mut self, mut advance: impl FnMut(u64) -> Result<Progress, E>) -> Result<Duration, E> {
-        let mut metacycles = 1;
+    pub(crate) fn drive<E>(&mut self, advance: impl FnMut(u64) -> Result<Progress, E>) -> Result<(), E> {
+        let result = self.steps(advance);
+        self.took = Some(self.start.elapsed());
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+        result
+    }
+
+    fn steps<E>(&mut self, mut advance: impl FnMut(u64) -> Result<Progress, E>) -> Result<(), E> {
+        let mut metacycles = 1_u64;
         loop {
             let before = Instant::now();
             let progress = advance(metacycles)?;
@@ -47,17 +58,18 @@ impl Display {
             }
             let took = before.elapsed();
             if took < CHUNK / 2 {
-                metacycles *= 2;
+                metacycles = metacycles.saturating_mul(2);
             } else if took > CHUNK * 2 {
                 metacycles = (metacycles / 2).max(1);
             }
             self.show(progress);
         }
-        let took = self.start.elapsed();
-        if let Shown::Bar(bar) = &self.shown {
-            bar.finish_and_clear();
-        }
-        Ok(took)
+        Ok(())
+    }
+
+    /// Time since the start; stops at the end of the run.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.took.unwrap_or_else(|| self.start.elapsed())
     }
 
     fn show(&mut self, progress: Progress) {

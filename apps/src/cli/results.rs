@@ -1,8 +1,8 @@
 //! The directory that a run leaves: summary, calendars, pictures, recorded tokens, and how to repeat it.
 
 use super::compile::{ReportJson, write_calendars};
-use super::failure::Failure;
-use super::files::{self, NewFolder, is_free};
+use super::failure::{Failure, FailureJson};
+use super::files::{NewFolder, is_free};
 use super::load::Origin;
 use super::run::{Prepared, Run, RunJson};
 use super::schedule_json::ScheduleJson;
@@ -42,6 +42,7 @@ struct Summary<'a> {
     version: u32,
     tidelock: &'a str,
     exit: u8,
+    error: Option<FailureJson<'a>>,
     #[serde(flatten)]
     run: &'a RunJson<'a>,
     compile: Option<ReportJson>,
@@ -72,10 +73,18 @@ impl Results {
         prepared: &Prepared,
         outcome: &Outcome,
         json: &RunJson<'_>,
+        failure: Option<&Failure>,
     ) -> Result<PathBuf, Failure> {
         let Self { folder, latest } = self;
         let compile = prepared.compiled.as_ref().map(|compiled| (&compiled.report).into());
-        let summary = Summary { version: 1, tidelock: env!("CARGO_PKG_VERSION"), exit: 0, run: json, compile };
+        let summary = Summary {
+            version: 1,
+            tidelock: env!("CARGO_PKG_VERSION"),
+            exit: failure.map_or(0, |failure| failure.exit() as u8),
+            error: failure.map(Failure::json),
+            run: json,
+            compile,
+        };
         let mut text = serde_json::to_string_pretty(&summary).expect("summaries are plain data");
         text.push('\n');
         folder.write("summary.json", text)?;
@@ -90,7 +99,10 @@ impl Results {
         draw(session, &folder, prepared)?;
         let path = folder.finish()?;
         if let Some(parent) = latest {
-            point_latest(&parent, &path)?;
+            // A convenience: results are complete without it.
+            if let Err(error) = point_latest(&parent, &path) {
+                session.talk(format_args!("`{}/latest` does not point to them: {error}", parent.display()));
+            }
         }
         Ok(path)
     }
@@ -140,14 +152,11 @@ fn draw(session: &Session, folder: &NewFolder, prepared: &Prepared) -> Result<()
 }
 
 /// Makes `latest` point to `path`, in one step.
-fn point_latest(parent: &Path, path: &Path) -> Result<(), Failure> {
+fn point_latest(parent: &Path, path: &Path) -> std::io::Result<()> {
     let (latest, name) = (parent.join("latest"), path.file_name().expect("results have a name"));
     let temporary = parent.join(format!(".latest.{}", std::process::id()));
     let linked = std::os::unix::fs::symlink(name, &temporary).and_then(|()| std::fs::rename(&temporary, &latest));
-    linked.map_err(|error| {
-        let _ = std::fs::remove_file(&temporary);
-        files::not_stored(&latest, &error)
-    })
+    linked.inspect_err(|_| drop(std::fs::remove_file(&temporary)))
 }
 
 /// A name as a part of a file's name.

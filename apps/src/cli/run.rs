@@ -158,23 +158,31 @@ impl Run {
             calendars::lower(&app, &prepared.machine, &prepared.calendars).map_err(|error| failed(error.into()))?;
         let mut engine = Engine::new(&app, &program, &options).map_err(|error| failed(error.into()))?;
         let mut display = Display::new(self.quiet || session.is_json(), prepared.machine.nodes().len());
-        let took = display.drive(|metacycles| engine.advance(metacycles)).map_err(|error| failed(error.into()))?;
+        let driven = display.drive(|metacycles| engine.advance(metacycles));
+        let failure = driven.err().map(|error| failed(error.into()));
         let outcome = engine.finish();
-        let mut json = summary(&prepared, &app, &outcome, took);
+        let mut json = summary(&prepared, &app, &outcome, display.elapsed());
         if let Some(results) = results {
-            json.directory = Some(results.finish(session, self, &prepared, &outcome, &json)?);
+            // What was observed before a failure is kept as well.
+            let directory = results.finish(session, self, &prepared, &outcome, &json, failure.as_ref())?;
+            if !session.is_json() {
+                session.talk(format_args!("results in {}", directory.display()));
+            }
+            json.directory = Some(directory);
         }
-        session.print(|| text(&json), &json)?;
-        if let Some(directory) = json.directory.as_ref().filter(|_| !session.is_json()) {
-            session.talk(format_args!("results in {}", directory.display()));
+        match failure {
+            Some(failure) => Err(failure),
+            None => session.print(|| text(&json), &json).map(|()| None),
         }
-        Ok(None)
     }
 
     /// Where results go, if anywhere.
     fn place(&self, session: &Session) -> Result<Option<Place>, Failure> {
         match &self.output {
-            Some(folder) => Ok(Some(Place::Exactly(folder.clone()))),
+            Some(folder) => {
+                files::check_free(folder)?;
+                Ok(Some(Place::Exactly(folder.clone())))
+            }
             None if self.no_results => Ok(None),
             None if session.is_json() => match self.record {
                 None => Ok(None),
@@ -260,14 +268,18 @@ fn summary<'a>(prepared: &'a Prepared, app: &'a App, outcome: &Outcome, took: Du
     }
 }
 
+fn ticks(number: &str) -> String {
+    format!("{number} {}", if number == "1" { "tick" } else { "ticks" })
+}
+
 fn text(run: &RunJson<'_>) -> String {
     const SHOWN: usize = 24;
     let count = iterations(Iterations(run.iterations));
     let mut text =
-        format!("{} on {}: {count} in {} ticks\n\n", run.app, run.machine, grouped(run.ticks.unsigned_abs()));
+        format!("{} on {}: {count} in {}\n\n", run.app, run.machine, counted(run.ticks.unsigned_abs(), "tick"));
     let speed = format!("{:.3} s, {}node-ticks/s", run.seconds, scaled(run.node_ticks_per_second));
     text += &facts(&[
-        ("iteration period", format!("{} ticks", run.iteration_period)),
+        ("iteration period", ticks(&run.iteration_period)),
         ("stream digest", run.stream_digest.clone().unwrap_or("-".to_owned())),
         ("run digest", run.digest.clone()),
         ("executed in", speed),

@@ -10,10 +10,8 @@ use std::io::{self, IsTerminal, Write};
 /// The form of a command's output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum OutputFormat {
-    /// For people.
     #[default]
     Text,
-    /// For programs.
     Json,
 }
 

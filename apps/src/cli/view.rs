@@ -9,7 +9,7 @@ use super::view_json::{CalendarJson, TopologyJson};
 use crate::pictures::{self, CalendarScene, Format, FrameChannels, Layout, PictureError, TopologyScene};
 use calendars::gantt;
 use clap::{Args, Subcommand};
-use sim_core::Machine;
+use sim_core::{Id, Machine};
 use std::path::PathBuf;
 
 /// Draw calendars or a machine, into a file or as text
@@ -101,7 +101,7 @@ impl Drawing {
             let file = pictures::topology(&scene, path).map_err(|error| picture(&error))?;
             return report(session, &[file]);
         }
-        session.print(|| topology_text(&machine, &scene), &TopologyJson::new(&machine, &scene))
+        session.print(|| topology_text(&machine, &scene, calendars.is_some()), &TopologyJson::new(&machine, &scene))
     }
 
     fn columns(&self) -> usize {
@@ -125,27 +125,30 @@ pub(crate) fn picture(error: &PictureError) -> Failure {
     match error {
         PictureError::Extension { .. } => Failure::new(Exit::Invalid, "picture::extension", error.to_string())
             .help("or leave out -o for text in the terminal"),
-        PictureError::Write { .. } | PictureError::Encode { .. } => {
+        PictureError::Write { path, source } => super::files::not_stored(path, source),
+        PictureError::Encode { .. } => {
             Failure::new(Exit::Storage, "picture::not_written", super::explain::sentence(error))
         }
     }
 }
 
-/// A line per node, with where its links lead.
-fn topology_text(machine: &Machine, scene: &TopologyScene) -> String {
-    let mut rows = vec![["node", "cores", "busy", "links out"].map(str::to_owned).to_vec()];
+/// A line per node, with where its links lead; `busy` says whether something runs there.
+fn topology_text(machine: &Machine, scene: &TopologyScene, busy: bool) -> String {
+    let percent = |share: f64| format!("{:.0} %", share * 100.0);
+    let mut rows = vec![vec!["node".to_owned(), "cores".to_owned()]];
+    rows[0].extend(busy.then(|| "busy".to_owned()));
+    rows[0].push("links to (latency in ticks)".to_owned());
     for ((id, node), shown) in machine.nodes().iter().zip(&scene.nodes) {
         let links = machine.outgoing(id).iter().map(|&link| {
-            let (target, latency) = (machine.links()[link].target, machine.links()[link].latency.0);
-            let busy = scene.links[sim_core::Id::index(link)].busy;
-            format!("→ {} λ {latency} {}", machine.nodes()[target].name, percent(busy))
+            let ends = &machine.links()[link];
+            let used = if busy { format!(" {}", percent(scene.links[link.index()].busy)) } else { String::new() };
+            format!("{} ({}){used}", machine.nodes()[ends.target].name, ends.latency.0)
         });
         let cores = if node.cores == 0 { "switch".to_owned() } else { node.cores.to_string() };
-        rows.push(vec![node.name.clone(), cores, percent(shown.busy), links.collect::<Vec<_>>().join("   ")]);
+        let mut row = vec![node.name.clone(), cores];
+        row.extend(busy.then(|| percent(shown.busy)));
+        row.push(links.collect::<Vec<_>>().join(", "));
+        rows.push(row);
     }
-    format!("{}\n{}\n\n{}", scene.title, scene.subtitle, table(&rows, &[1, 2]))
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
+    format!("{}\n{}\n\n{}", scene.title, scene.subtitle, table(&rows, if busy { &[1, 2] } else { &[1] }))
 }

@@ -1,6 +1,7 @@
 //! Tests of the package as its users see it, one module per subject.
 
 mod builder;
+mod cli;
 mod compile_fail;
 mod formats;
 mod library;

@@ -134,14 +134,14 @@ impl TopologyScene {
     /// If the calendars are those of another machine.
     #[must_use]
     pub fn new(machine: &Machine, calendars: Option<&CalendarSet>, layout: Layout) -> Self {
-        let share = |ticks: f64, units: u32| {
+        let share = |ticks: i128, units: u32| {
             let metacycle = calendars.map_or(1, |set| set.metacycle);
-            if units == 0 { 0.0 } else { ticks / (metacycle as f64 * f64::from(units)) }
+            if units == 0 { 0.0 } else { ticks as f64 / (metacycle as f64 * f64::from(units)) }
         };
         let computed =
-            |id: NodeId| calendars.map_or(0.0, |set| set.nodes[id].compute.iter().map(|e| e.exec as f64).sum());
+            |id: NodeId| calendars.map_or(0, |set| set.nodes[id].compute.iter().map(|e| i128::from(e.exec)).sum());
         let sent =
-            |id: LinkId| calendars.map_or(0.0, |set| set.links[id].gather.iter().map(|e| f64::from(e.length)).sum());
+            |id: LinkId| calendars.map_or(0, |set| set.links[id].gather.iter().map(|e| i128::from(e.length)).sum());
         let node = |(id, node): (NodeId, &sim_core::Node)| TopologyNode {
             name: node.name.clone(),
             switch: node.cores == 0,
