@@ -112,16 +112,16 @@ pub(crate) fn place(problem: &Problem<'_>, target: Ratio<i64>) -> Result<Vec<Pla
         if problem.graph.len() * draft.hosts.len() <= SWIFT_STEPS {
             let mut draft = Draft::new(problem, target);
             draft.rush();
-            others.push(evaluated(&draft)?);
+            others.extend(evaluated(&draft));
         }
         if problem.items.iter().all(|item| item.pin.is_none()) {
             let mut draft = Draft::new(problem, target);
             draft.gather();
-            others.push(evaluated(&draft)?);
+            others.extend(evaluated(&draft));
         }
     }
     let cost = problem.graph.len() + problem.graph.dependencies().len();
-    climb(problem, &mut draft, &mut best, target, STEPS / cost.max(1))?;
+    climb(problem, &mut draft, &mut best, target, STEPS / cost.max(1));
     others.retain(|other| other.node_of != best.node_of);
     others.insert(0, best);
     Ok(others)
@@ -151,13 +151,7 @@ fn better(a: &Placed, b: &Placed, target: Ratio<i64>) -> bool {
 }
 
 /// First-improvement hill climbing with exact evaluation, on the items that bind first.
-fn climb(
-    problem: &Problem<'_>,
-    draft: &mut Draft<'_>,
-    best: &mut Placed,
-    target: Ratio<i64>,
-    mut budget: usize,
-) -> Result<(), NoPath> {
+fn climb(problem: &Problem<'_>, draft: &mut Draft<'_>, best: &mut Placed, target: Ratio<i64>, mut budget: usize) {
     let slots = target.ceil().to_integer();
     let hosts = draft.hosts.clone();
     let mut improved = true;
@@ -170,12 +164,13 @@ fn climb(
             let home = draft.nodes[item];
             for &node in &draft.candidates(item, &hosts) {
                 if budget == 0 || best.bound() <= target {
-                    return Ok(());
+                    return;
                 }
                 budget -= 1;
                 draft.nodes[item] = node;
-                let placed = evaluate(problem, problem.nodes_of_firings(&draft.nodes), slots)?;
-                if better(&placed, best, target) {
+                if let Ok(placed) = evaluate(problem, problem.nodes_of_firings(&draft.nodes), slots)
+                    && better(&placed, best, target)
+                {
                     *best = placed;
                     improved = true;
                     break;
@@ -184,7 +179,6 @@ fn climb(
             }
         }
     }
-    Ok(())
 }
 
 /// A placement under construction, with the loads that it makes.
