@@ -41,8 +41,9 @@ impl Routes {
 
 /// Rounds of tearing up and routing again.
 const SWEEPS: usize = 12;
-/// Price of one tick of latency, in units that leave room for prices of congestion below it.
-const TICK: i64 = 256;
+/// Price of an average hop, in units that leave room for prices of congestion below it. Counting in average hops, and not in
+/// ticks, makes the choice between a detour and a full link independent of how long links are.
+const HOP: i64 = 1 << 16;
 
 /// Routes all flows such that, if possible, no link carries more than `slots` frames per metacycle. Deterministic.
 pub(crate) fn route(distances: &Distances<'_>, flows: &[Flow], slots: i64) -> Result<Routes, NoPath> {
@@ -63,7 +64,7 @@ pub(crate) fn route(distances: &Distances<'_>, flows: &[Flow], slots: i64) -> Re
         }
         for link in machine.links().ids() {
             if search.load[link] > slots {
-                search.history[link] += TICK / 2;
+                search.history[link] += HOP / 2;
             }
         }
         for &f in &order {
@@ -84,6 +85,8 @@ pub(crate) fn route(distances: &Distances<'_>, flows: &[Flow], slots: i64) -> Re
 struct Search<'a> {
     distances: &'a Distances<'a>,
     slots: i64,
+    /// Price of one tick of latency.
+    tick: i64,
     load: IdVec<LinkId, i64>,
     history: IdVec<LinkId, i64>,
     /// Best price so far and the link that reached the node; valid where `epoch` is current.
@@ -95,9 +98,12 @@ impl<'a> Search<'a> {
     fn new(distances: &'a Distances<'a>, slots: i64) -> Self {
         let machine = distances.machine();
         let links = machine.links().len();
+        let ticks: i128 = machine.links().values().map(|link| i128::from(link.latency.hop().0)).sum();
+        let tick = i128::from(HOP) * links as i128 / ticks.max(1);
         Self {
             distances,
             slots: slots.max(1),
+            tick: (tick as i64).max(1),
             load: IdVec::filled(0, links),
             history: IdVec::filled(0, links),
             reached: vec![(0, 0, LinkId(0)); machine.nodes().len()],
@@ -115,10 +121,10 @@ impl<'a> Search<'a> {
     fn price(&self, link: LinkId, words: i64) -> i64 {
         let ticks = self.distances.machine().links()[link].latency.hop().0;
         let load = self.load[link] + words;
-        let use_share = (load.min(self.slots) * (TICK / 2)) / self.slots;
+        let use_share = (load.min(self.slots) * (HOP / 2)) / self.slots;
         let excess = (load - self.slots).max(0);
-        let penalty = if excess == 0 { 0 } else { TICK * 4 + (excess.saturating_mul(TICK * 16)) / self.slots };
-        ticks.saturating_mul(TICK).saturating_add(use_share + penalty + self.history[link])
+        let penalty = if excess == 0 { 0 } else { HOP * 4 + (excess.saturating_mul(HOP * 16)) / self.slots };
+        ticks.saturating_mul(self.tick).saturating_add(use_share + penalty + self.history[link])
     }
 
     /// A*: the exact latency to the target is a lower bound of the price.
@@ -131,7 +137,7 @@ impl<'a> Search<'a> {
         self.epoch += 1;
         let epoch = self.epoch;
         self.reached[flow.from.index()] = (epoch, 0, LinkId(u32::MAX));
-        let mut heap = BinaryHeap::from([Reverse((ahead[flow.from.index()].saturating_mul(TICK), 0, flow.from))]);
+        let mut heap = BinaryHeap::from([Reverse((ahead[flow.from.index()].saturating_mul(self.tick), 0, flow.from))]);
         while let Some(Reverse((_, price, node))) = heap.pop() {
             if node == flow.to {
                 break;
@@ -149,7 +155,7 @@ impl<'a> Search<'a> {
                 if seen != epoch || through < known {
                     self.reached[next.index()] = (epoch, through, link);
                     heap.push(Reverse((
-                        through.saturating_add(ahead[next.index()].saturating_mul(TICK)),
+                        through.saturating_add(ahead[next.index()].saturating_mul(self.tick)),
                         through,
                         next,
                     )));
