@@ -162,5 +162,6 @@ fn period(app: &App, analysis: &Analysis) -> String {
     let actors = critical.actors();
     let names: Vec<&str> = actors.iter().take(SHOWN).map(|&actor| app.actors()[actor].name.as_str()).collect();
     let more = if actors.len() > SHOWN { " → …" } else { "" };
-    format!("{} per iteration on unlimited processors\nby the cycle {}{more}", analysis.period, names.join(" → "))
+    let period = ticks(&analysis.period.to_string());
+    format!("{period} per iteration on unlimited processors\nby the cycle {}{more}", names.join(" → "))
 }
