@@ -13,7 +13,7 @@ pub(crate) fn named(app: &App, list: &str) -> Result<BTreeSet<ChannelId>, Failur
     let mut rest = Some(list);
     while let Some(names) = rest {
         let ends = names.match_indices(',').map(|(at, _)| at).chain([names.len()]);
-        let longest = ends.filter_map(|end| ids.get(&names[..end]).map(|&id| (end, id))).last();
+        let longest = ends.filter_map(|end| ids.get(&names[..end]).map(|&id| (end, id))).next_back();
         let Some((end, id)) = longest else {
             let name = names.split(',').next().expect("a split text has a first part");
             return Err(unknown(app, name));

@@ -4,7 +4,7 @@ use super::args::{AppArgs, MachineArgs};
 use super::explain;
 use super::failure::{Exit, Failure, FailureJson};
 use super::load::{self, LoadedApp};
-use super::session::{Object, Session, colour_of_talk, counted, facts, grouped, table};
+use super::session::{Object, Session, colour_of_talk, counted, facts, grouped, table, ticks};
 use scheduler::analysis::{Analysis, AnalysisError, Deadlock, Inconsistent, Repetition, analyse, repetition};
 use serde::Serialize;
 use sim_core::{ActorState, App};
@@ -162,5 +162,5 @@ fn period(app: &App, analysis: &Analysis) -> String {
     let actors = critical.actors();
     let names: Vec<&str> = actors.iter().take(SHOWN).map(|&actor| app.actors()[actor].name.as_str()).collect();
     let more = if actors.len() > SHOWN { " → …" } else { "" };
-    format!("{} ticks per iteration on unlimited processors\nby the cycle {}{more}", analysis.period, names.join(" → "))
+    format!("{} per iteration on unlimited processors\nby the cycle {}{more}", analysis.period, names.join(" → "))
 }

@@ -5,7 +5,6 @@ use serde::Serialize;
 use std::fmt::{self, Write};
 use std::ops::Range;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// Exit codes that are not success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,14 +45,23 @@ pub(crate) struct Failure {
     help: Option<String>,
     /// One line each, for what comes in numbers.
     details: Vec<String>,
-    source: Option<NamedSource<Arc<String>>>,
-    labels: Vec<(Range<usize>, Option<String>)>,
+    /// Boxed, because results are as large as their errors.
+    place: Option<Box<Place>>,
+}
+
+/// Bytes of a file that an error is about.
+#[derive(Debug)]
+struct Place {
+    source: NamedSource<String>,
+    spans: Vec<Range<usize>>,
+    /// What they are.
+    label: Option<String>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { exit, code, message, help: None, details: Vec::new(), source: None, labels: Vec::new() }
+        Self { exit, code, message, help: None, details: Vec::new(), place: None }
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
@@ -68,15 +76,15 @@ impl Failure {
 
     /// Points at bytes of `source`.
     pub(crate) fn at(mut self, source: &SourceText, spans: impl IntoIterator<Item = Range<usize>>) -> Self {
-        self.source = Some(NamedSource::new(&source.name, Arc::new(source.text.clone())));
-        self.labels = spans.into_iter().map(|span| (span, None)).collect();
+        let (source, spans) = (NamedSource::new(&source.name, source.text.clone()), spans.into_iter().collect());
+        self.place = Some(Box::new(Place { source, spans, label: None }));
         self
     }
 
     /// Says what the places are.
     pub(crate) fn label(mut self, label: &str) -> Self {
-        for (_, text) in &mut self.labels {
-            *text = Some(label.to_owned());
+        if let Some(place) = &mut self.place {
+            place.label = Some(label.to_owned());
         }
         self
     }
@@ -103,7 +111,8 @@ impl Failure {
 
     /// The form for programs.
     pub(crate) fn json(&self) -> FailureJson<'_> {
-        let place = self.source.as_ref().zip(self.labels.first()).map(|(source, (span, _))| {
+        let shown = self.place.as_ref().and_then(|place| Some((&place.source, place.spans.first()?)));
+        let place = shown.map(|(source, span)| {
             let before = &source.inner()[..span.start];
             let line_start = before.rfind('\n').map_or(0, |at| at + 1);
             PlaceJson {
@@ -156,12 +165,12 @@ impl Diagnostic for Failure {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source.as_ref().map(|source| source as _)
+        self.place.as_ref().map(|place| &place.source as _)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let label =
-            |(span, text): &(Range<usize>, Option<String>)| LabeledSpan::new_with_span(text.clone(), span.clone());
-        Some(Box::new(self.labels.iter().map(label)))
+        let place = self.place.as_ref()?;
+        let label = |span: &Range<usize>| LabeledSpan::new_with_span(place.label.clone(), span.clone());
+        Some(Box::new(place.spans.iter().map(label)))
     }
 }

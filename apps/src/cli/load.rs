@@ -170,7 +170,7 @@ pub(crate) fn calendars(folder: &Path) -> Result<CalendarSet, Failure> {
     calendars::from_ron(&source.text).map_err(|error| match error {
         CalendarFileError::Syntax { line, column, source: cause } => {
             let at = byte_offset(&source.text, line, column);
-            Failure::new(Exit::Invalid, "calendars::syntax", cause.to_string()).at(&source, [at..at])
+            Failure::new(Exit::Invalid, "calendars::syntax", cause.to_string()).at(&source, Some(at..at))
         }
         CalendarFileError::Version { .. } => Failure::new(Exit::Invalid, "calendars::version", error.to_string()),
     })

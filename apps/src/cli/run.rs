@@ -5,7 +5,7 @@ use super::failure::{Exit, Failure};
 use super::load::{self, LoadedApp};
 use super::progress::Display;
 use super::results::{self, Place, Results};
-use super::session::{Object, Session, counted, facts, grouped, iterations, scaled, table};
+use super::session::{Object, Session, counted, facts, grouped, iterations, scaled, table, ticks};
 use super::{channels, explain, files, tokens};
 use crate::pipeline::{Iterations, RunError, feed, recorded};
 use calendars::{CalendarSet, Verified};
@@ -266,10 +266,6 @@ fn summary<'a>(prepared: &'a Prepared, app: &'a App, outcome: &Outcome, took: Du
         node_ticks_per_second: ticks as f64 * prepared.machine.nodes().len() as f64 / seconds.max(1e-9),
         directory: None,
     }
-}
-
-fn ticks(number: &str) -> String {
-    format!("{number} {}", if number == "1" { "tick" } else { "ticks" })
 }
 
 fn text(run: &RunJson<'_>) -> String {

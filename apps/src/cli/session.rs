@@ -117,7 +117,7 @@ pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(' ');
         }
         text.push(digit);
@@ -134,6 +134,11 @@ pub(crate) fn scaled(number: f64) -> String {
         _ => (1.0, ""),
     };
     format!("{:.3} {prefix}", number / divisor)
+}
+
+/// "1 tick", "7/2 ticks".
+pub(crate) fn ticks(number: &str) -> String {
+    format!("{number} tick{}", if number == "1" { "" } else { "s" })
 }
 
 /// "1 iteration", "2 iterations".

@@ -38,14 +38,14 @@ fn no_cycle_is_period_zero() {
 fn streams_are_those_published() {
     let folder = folder("streams");
     let machines = ["single", "ring:4 --latency 2 --cores 2", "torus:3x3 --latency 5", "fat-tree:3"];
-    // The expensive graphs take one machine each; all machines are tried.
-    for (number, (name, expected)) in expected().into_iter().enumerate() {
+    for (name, expected) in expected() {
         let digests = &expected["mix_digests"];
         if digests.is_null() {
             continue;
         }
-        let heavy = expected["firings_per_iteration"].as_u64().unwrap() > 1_000;
-        let machines = if heavy { &machines[number % machines.len()..][..1] } else { &machines[..] };
+        // Thousands of words per firing have to find their way.
+        let heavy = name == "h263encoder";
+        let machines = if heavy { &machines[..1] } else { &machines[..] };
         for machine in machines {
             let words = format!("run DATA/{name}.xml --machine {machine} --iterations {}", digests["iterations"]);
             let found = succeed(&words, &folder);
