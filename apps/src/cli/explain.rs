@@ -130,6 +130,9 @@ pub(crate) fn compile(error: &CompileError, app: &LoadedApp) -> Failure {
         CompileError::Disconnected { .. } => {
             infeasible("compile::disconnected", "add links, one each way, or compile for the parts on their own")
         }
+        CompileError::PinnedNowhere { .. } | CompileError::NoSuchActor { .. } => {
+            infeasible("compile::pinned_nowhere", "pin actors of the application to nodes of the machine")
+        }
         CompileError::PinnedToSwitch { .. } => {
             infeasible("compile::pinned_to_switch", "pin the actor to a node with cores")
         }
