@@ -248,3 +248,15 @@ fn firings_wait_for_their_own_actors_tokens() {
             .unwrap();
     }
 }
+
+/// The same by cores that take turns.
+#[test]
+fn cores_that_take_turns_wait_for_tokens() {
+    let channels = vec![graphs::channel("c0", (0, &[0, 3]), (0, &[0, 3]), 9)];
+    let draft = Draft { actors: vec![graphs::actor("a0", &[7, 4])], channels, cycles: vec![1] };
+    let wiring = Wiring { nodes: vec![Node::new("n0", 3)], links: Vec::new(), labels: vec![0] };
+    for max_unroll in 1..=8 {
+        check(&Case { draft: draft.clone(), wiring: wiring.clone(), pins: Vec::new(), max_unroll, iterations: 4 })
+            .unwrap();
+    }
+}
