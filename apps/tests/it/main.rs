@@ -1,5 +1,6 @@
 //! Tests of the package as its users see it, one module per subject.
 
+mod architecture;
 mod builder;
 mod cli;
 mod compile_fail;

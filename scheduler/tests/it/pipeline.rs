@@ -1,6 +1,7 @@
 //! Laws of the whole way: random applications, compiled for random machines, run like the reference says and as the
 //! literal machine does.
 
+use crate::graphs;
 use crate::graphs::{Draft, cases, live_draft};
 use crate::machines::{Wiring, any_wiring, connected_wiring};
 use calendars::literal;
@@ -10,7 +11,7 @@ use scheduler::{CompileError, Compiled, Options, compile};
 use sim_core::digest::DigestLevel;
 use sim_core::mix::mix64;
 use sim_core::{
-    ActorId, ActorState, App, Behaviour, Firing, Machine, NodeId, Outcome, RunOptions, State, engine, reference,
+    ActorId, ActorState, App, Behaviour, Firing, Machine, Node, NodeId, Outcome, RunOptions, State, engine, reference,
 };
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -223,5 +224,39 @@ proptest! {
         let unroll = u64::from(compiled.report.unroll);
         let iterations = unroll + case.iterations;
         prop_assert_eq!(ticks(iterations) + compiled.report.metacycle, ticks(iterations + unroll));
+    }
+}
+
+/// Found by the laws above: firings of one actor on a common cycle, three of them on three cores at a time.
+#[test]
+fn firings_wait_for_their_own_actors_tokens() {
+    let actors = vec![
+        graphs::actor("a0", &[0]),
+        graphs::actor("a1", &[1854]),
+        graphs::actor("a2", &[775, 465]),
+        graphs::actor("a3", &[0]),
+    ];
+    let channels = vec![
+        graphs::channel("c0", (2, &[0, 3]), (2, &[0, 3]), 9),
+        graphs::channel("c1", (2, &[0, 2]), (0, &[3]), 0),
+        graphs::channel("c2", (1, &[2]), (0, &[1]), 0),
+    ];
+    let draft = Draft { actors, channels, cycles: vec![2, 1, 3, 1] };
+    let wiring = Wiring { nodes: vec![Node::new("n0", 3)], links: Vec::new(), labels: vec![0] };
+    for max_unroll in 1..=4 {
+        check(&Case { draft: draft.clone(), wiring: wiring.clone(), pins: Vec::new(), max_unroll, iterations: 2 })
+            .unwrap();
+    }
+}
+
+/// The same by cores that take turns.
+#[test]
+fn cores_that_take_turns_wait_for_tokens() {
+    let channels = vec![graphs::channel("c0", (0, &[0, 3]), (0, &[0, 3]), 9)];
+    let draft = Draft { actors: vec![graphs::actor("a0", &[7, 4])], channels, cycles: vec![1] };
+    let wiring = Wiring { nodes: vec![Node::new("n0", 3)], links: Vec::new(), labels: vec![0] };
+    for max_unroll in 1..=8 {
+        check(&Case { draft: draft.clone(), wiring: wiring.clone(), pins: Vec::new(), max_unroll, iterations: 4 })
+            .unwrap();
     }
 }
