@@ -286,6 +286,15 @@ const MANY: i64 = 20_000;
 /// Metacycles tried per number of repetitions.
 const BETWEEN: usize = 4;
 
+/// A placement of U iterations that is worth looking for slots.
+struct Candidate {
+    /// Ticks per iteration, if slots allow.
+    promised: Ratio<i64>,
+    unroll: u32,
+    /// Node of every firing.
+    nodes: Vec<NodeId>,
+}
+
 /// A placed and routed problem without slots.
 struct Routed<'a> {
     problem: Problem<'a>,
@@ -394,7 +403,7 @@ impl<'a> Compiler<'a> {
     /// Places several numbers of iterations and finds slots, most promising first, until no other can be faster.
     fn solve(&self, single: FiringGraph, bound: Bound, max_unroll: u32) -> Result<Solution<'a>, CompileError> {
         let mut best: Option<Solution<'a>> = None;
-        for (promised, unroll, nodes) in self.candidates(single, bound, max_unroll)? {
+        for Candidate { promised, unroll, nodes } in self.candidates(single, bound, max_unroll)? {
             let known = best.as_ref().map(Solution::period);
             if known.is_some_and(|known| known <= promised) {
                 break;
@@ -408,13 +417,8 @@ impl<'a> Compiler<'a> {
         Ok(best.expect("at least one number of iterations is tried"))
     }
 
-    /// Placements (promised ticks per iteration, U, node of every firing), the fastest first.
-    fn candidates(
-        &self,
-        single: FiringGraph,
-        bound: Bound,
-        max_unroll: u32,
-    ) -> Result<Vec<(Ratio<i64>, u32, Vec<NodeId>)>, CompileError> {
+    /// Placements, the most promising first.
+    fn candidates(&self, single: FiringGraph, bound: Bound, max_unroll: u32) -> Result<Vec<Candidate>, CompileError> {
         // A firing may not be longer than the metacycle: longer firings of consecutive iterations take turns on cores.
         let longest = single.firings().map(|firing| single.duration(firing)).max().unwrap_or(1);
         let least =
@@ -432,12 +436,16 @@ impl<'a> Compiler<'a> {
             let all = place(&problem, bound.ticks * i64::from(unroll)).map_err(|no| self.unreachable(no))?;
             let period = |placed: &Placed| placed.bound().max(Ratio::from_integer(longest)) / i64::from(unroll);
             let reached = period(&all[0]) <= bound.ticks;
-            candidates.extend(all.into_iter().map(|placed| (period(&placed), unroll, placed.node_of)));
+            candidates.extend(all.into_iter().map(|placed| Candidate {
+                promised: period(&placed),
+                unroll,
+                nodes: placed.node_of,
+            }));
             if reached {
                 break;
             }
         }
-        candidates.sort_by_key(|&(period, unroll, _)| (period, unroll));
+        candidates.sort_by_key(|candidate| (candidate.promised, candidate.unroll));
         Ok(candidates)
     }
 

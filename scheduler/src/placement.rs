@@ -193,6 +193,13 @@ struct Draft<'a> {
     nodes: Vec<NodeId>,
 }
 
+/// An item to move to a node, and one to take back for it.
+struct Relief {
+    item: usize,
+    node: NodeId,
+    back: Option<usize>,
+}
+
 const NOWHERE: NodeId = NodeId(u32::MAX);
 /// Latency on a cycle may cost throughput, elsewhere only time.
 const CYCLIC_WEIGHT: i64 = 16;
@@ -364,7 +371,7 @@ impl<'a> Draft<'a> {
             if self.load[full] <= self.capacity[full] {
                 return;
             }
-            let Some((item, node, back)) = self.relief(full, &hosts, &members) else { return };
+            let Some(Relief { item, node, back }) = self.relief(full, &hosts, &members) else { return };
             self.put(item, node);
             members[full].remove(&item);
             members[node].insert(item);
@@ -376,19 +383,14 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The move (item, node) or swap that lowers the load of `full` most without making another node as full.
-    fn relief(
-        &self,
-        full: NodeId,
-        hosts: &[NodeId],
-        members: &IdVec<NodeId, BTreeSet<usize>>,
-    ) -> Option<(usize, NodeId, Option<usize>)> {
+    /// The move or swap that lowers the load of `full` most without making another node as full.
+    fn relief(&self, full: NodeId, hosts: &[NodeId], members: &IdVec<NodeId, BTreeSet<usize>>) -> Option<Relief> {
         let cores = |node: NodeId| i64::from(self.problem.machine.nodes()[node].cores);
         let before = Ratio::new(self.load[full], cores(full));
         let mut emptiest: Vec<NodeId> = hosts.iter().copied().filter(|&node| node != full).collect();
         emptiest.sort_by_key(|&node| (Ratio::new(self.load[node], cores(node)), node));
         emptiest.truncate(8);
-        let mut best: Option<((Ratio<i64>, i64), (usize, NodeId, Option<usize>))> = None;
+        let mut best: Option<((Ratio<i64>, i64), Relief)> = None;
         let movable = |item: &&usize| self.problem.items[**item].pin.is_none();
         for &item in members[full].iter().filter(movable) {
             let load = self.problem.items[item].load;
@@ -408,7 +410,7 @@ impl<'a> Draft<'a> {
                         carried = carried.saturating_add(other);
                     }
                     if best.as_ref().is_none_or(|&(key, _)| (after, carried) < key) {
-                        best = Some(((after, carried), (item, node, back)));
+                        best = Some(((after, carried), Relief { item, node, back }));
                     }
                 }
             }

@@ -376,7 +376,7 @@ impl Slotter<'_> {
     /// in topological order.
     fn take_turns(&mut self, units: &[(i64, &[FiringId])], cores: u32) {
         let repeats = self.placed.repeats;
-        if cores < 2 || repeats % cores != 0 {
+        if cores < 2 || !repeats.is_multiple_of(cores) {
             return;
         }
         let graph = &self.problem.graph;
