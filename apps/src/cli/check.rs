@@ -4,7 +4,7 @@ use super::args::{AppArgs, MachineArgs};
 use super::explain;
 use super::failure::{Exit, Failure, FailureJson};
 use super::load::{self, LoadedApp};
-use super::session::{Object, Session, colour_of_talk, counted, facts, grouped, table};
+use super::session::{Object, Session, colour_of_talk, counted, facts, grouped, table, ticks};
 use scheduler::analysis::{Analysis, AnalysisError, Deadlock, Inconsistent, Repetition, analyse, repetition};
 use serde::Serialize;
 use sim_core::{ActorState, App};

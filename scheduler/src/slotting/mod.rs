@@ -13,7 +13,7 @@ use crate::analysis::{Dependency, DependencyId, FiringId};
 use crate::placement::{Placed, delays};
 use crate::problem::{LOCAL, Problem};
 use crate::ring::{Cores, Promise, Ring};
-use sim_core::{Id, IdVec, LinkId, NodeId};
+use sim_core::{ActorId, Id, IdVec, LinkId, NodeId};
 use std::collections::BTreeMap;
 
 /// Ticks of everything in one metacycle; activation a is a metacycles later.
@@ -384,19 +384,34 @@ impl Slotter<'_> {
             let firings = graph.firings_of(graph.actor_of(firing)).len() as u32 / repeats;
             (graph.index_of(firing) / firings, graph.index_of(firing) % firings)
         };
-        // All repetitions run the firings in the order of the first.
+        // All repetitions run the firings in the order of the first, those of one actor by index.
+        let members = || units.iter().flat_map(|&(_, members)| members.iter().copied());
+        let mut indices: BTreeMap<ActorId, BTreeMap<u32, i64>> = BTreeMap::new();
+        for firing in members().filter(|&firing| repetition(firing).0 == 0) {
+            indices.entry(graph.actor_of(firing)).or_default().insert(repetition(firing).1, graph.duration(firing));
+        }
         let mut offsets = BTreeMap::new();
         let mut next = 0;
-        for &firing in units.iter().flat_map(|&(_, members)| members) {
-            if let (0, index) = repetition(firing) {
-                offsets.insert((graph.actor_of(firing), index), next);
-                next += graph.duration(firing);
-            }
+        for actor in members().filter(|&firing| repetition(firing).0 == 0).map(|firing| graph.actor_of(firing)) {
+            let of_actor = indices.get_mut(&actor).expect("the actor has a firing here");
+            let (index, duration) = of_actor.pop_first().expect("every firing is met once");
+            offsets.insert((actor, index), next);
+            next += duration;
         }
         for &firing in units.iter().flat_map(|&(_, members)| members) {
             let (r, index) = repetition(firing);
             let slot = i64::from(r) * self.metacycle / i64::from(repeats) + offsets[&(graph.actor_of(firing), index)];
             self.turns[firing.index()] = Some((slot, r % cores));
+        }
+        // A chain whose links skip repetitions may come out of order.
+        let slot = |firing: FiringId| self.turns[firing.index()].expect("just set").0;
+        let follows = |a: FiringId, b: FiringId, later: i64| slot(a) + graph.duration(a) <= slot(b) + later;
+        let in_order = |&(_, chain): &(i64, &[FiringId])| {
+            let wraps = follows(chain[chain.len() - 1], chain[0], self.metacycle);
+            wraps && chain.windows(2).all(|pair| follows(pair[0], pair[1], 0))
+        };
+        if !units.iter().all(in_order) {
+            members().for_each(|firing| self.turns[firing.index()] = None);
         }
     }
 }
