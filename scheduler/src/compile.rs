@@ -254,12 +254,42 @@ impl From<TooManyFirings> for CompileError {
 pub fn compile(app: &App, machine: &Machine, options: &Options) -> Result<Compiled, CompileError> {
     let analysis = analyse(app)?;
     let pins = check_machine(app, machine, options)?;
-    let compiler =
-        Compiler { app, machine, repetition: &analysis.repetition, distances: &Distances::new(machine), pins: &pins };
-    let single = compiler.graph(1)?;
-    let bound = any_placement(app, machine, &analysis.repetition, &single, &pins);
-    let solution = compiler.solve(single, bound, options.max_unroll.max(1))?;
-    compiler.finish(&solution, bound)
+    let machines = with_fewer_cores(machine);
+    let distances: Vec<Distances<'_>> = machines.iter().map(Distances::new).collect();
+    let (repetition, max_unroll) = (&analysis.repetition, options.max_unroll.max(1));
+    let compiler = |(machine, distances)| Compiler { app, machine, repetition, distances, pins: &pins };
+    let compilers: Vec<Compiler<'_>> = machines.iter().zip(&distances).map(compiler).collect();
+    let bound = any_placement(app, machine, repetition, &compilers[0].graph(1)?, &pins);
+    let mut best = compilers[0].solve(compilers[0].graph(1)?, bound, max_unroll)?;
+    for fewer in &compilers[1..] {
+        if best.period() <= bound.ticks {
+            break;
+        }
+        let solution = fewer.solve(fewer.graph(1)?, bound, max_unroll)?;
+        if solution.period() < best.period() {
+            best = solution;
+        }
+    }
+    compilers[0].finish(&best, bound)
+}
+
+/// Machines with fewer cores that are tried too.
+const FEWER: usize = 2;
+
+/// The machine itself, then the same with a core less on every node, and so on as long as every node keeps one: what fits
+/// on less fits on more, so that cores added to a machine hardly ever make a schedule slower.
+fn with_fewer_cores(machine: &Machine) -> Vec<Machine> {
+    let mut machines = vec![machine.clone()];
+    while machines.len() <= FEWER {
+        let mut nodes = machines[machines.len() - 1].nodes().clone();
+        if nodes.values().any(|node| node.cores == 1) {
+            break;
+        }
+        nodes.values_mut().for_each(|node| node.cores = node.cores.saturating_sub(1));
+        let fewer = Machine::new(machine.name(), nodes, machine.links().clone());
+        machines.push(fewer.expect("a legal machine with fewer cores is legal"));
+    }
+    machines
 }
 
 /// Words that may move in a metacycle, all channels together.
@@ -547,7 +577,7 @@ impl<'a> Compiler<'a> {
         let unroll = schedule.unroll;
         let per_iteration = |ticks: Ratio<i64>| ticks / i64::from(unroll);
         let placed_bound = Bound::largest([
-            Bound { ticks: per_iteration(placed.compute), kind: BoundKind::Compute },
+            Bound { ticks: per_iteration(self.fullest(&schedule)), kind: BoundKind::Compute },
             Bound { ticks: per_iteration(Ratio::from_integer(placed.link)), kind: BoundKind::Link },
             Bound { ticks: per_iteration(placed.recurrence), kind: BoundKind::Recurrence },
         ])
@@ -567,6 +597,15 @@ impl<'a> Compiler<'a> {
         let warnings = self.app.actors().values().filter(|actor| actor.exec.contains(&0));
         let warnings = warnings.map(|actor| Warning::ZeroExec { actor: actor.name.clone() }).collect();
         Ok(Compiled { schedule, calendars, verified, report, warnings })
+    }
+
+    /// Core ticks per core and metacycle on the fullest node.
+    fn fullest(&self, schedule: &Schedule) -> Ratio<i64> {
+        let mut load: IdVec<NodeId, i64> = IdVec::filled(0, self.machine.nodes().len());
+        schedule.firings.iter().for_each(|firing| load[firing.node] += firing.exec);
+        let nodes = self.machine.nodes();
+        let per_core = |(node, &load)| Ratio::new(load, i64::from(nodes[node].cores.max(1)));
+        load.iter().map(per_core).max().unwrap_or_default()
     }
 
     fn check_depth(&self, calendars: &CalendarSet) -> Result<(), CompileError> {
