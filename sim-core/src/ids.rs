@@ -17,14 +17,15 @@ pub trait Id: Copy + Ord + fmt::Debug {
     fn index(self) -> usize;
 }
 
+/// Declares newtypes over `u32` that implement [`Id`]; each is printed as its prefix and number.
+#[macro_export]
 macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident($prefix:literal);)*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        #[serde(transparent)]
+    ($($(#[$attribute:meta])* $name:ident($prefix:literal);)*) => {$(
+        $(#[$attribute])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub u32);
 
-        impl Id for $name {
+        impl $crate::Id for $name {
             fn from_index(index: usize) -> Self {
                 Self(u32::try_from(index).expect("entities are counted in 32 bits"))
             }
@@ -33,14 +34,14 @@ macro_rules! ids {
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 write!(f, concat!($prefix, "{}"), self.0)
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 write!(f, concat!($prefix, "{}"), self.0)
             }
         }
@@ -49,12 +50,20 @@ macro_rules! ids {
 
 ids! {
     /// A clocked machine of the network, or a switch.
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[serde(transparent)]
     NodeId("node#");
     /// A directed wire between two nodes.
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[serde(transparent)]
     LinkId("link#");
     /// A vertex of the dataflow graph.
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[serde(transparent)]
     ActorId("actor#");
     /// An edge of the dataflow graph.
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[serde(transparent)]
     ChannelId("channel#");
 }
 

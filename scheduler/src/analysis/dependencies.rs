@@ -9,39 +9,9 @@
 use super::cycle_ratio::RatioEdge;
 use super::repetition::Repetition;
 use sim_core::{ActorId, App, Channel, ChannelId, Csr, Id, IdVec};
-use std::fmt;
 use std::ops::Range;
 
-macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident($prefix:literal);)*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(pub u32);
-
-        impl Id for $name {
-            fn from_index(index: usize) -> Self {
-                Self(u32::try_from(index).expect("firings and dependencies are limited"))
-            }
-            fn index(self) -> usize {
-                self.0 as usize
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "{}"), self.0)
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "{}"), self.0)
-            }
-        }
-    )*};
-}
-
-ids! {
+sim_core::ids! {
     /// A firing of a metacycle. The firings of one actor have consecutive ids, by index.
     FiringId("firing#");
     /// A dependency between two firings.
