@@ -8,14 +8,14 @@ use crate::bounds::{Bound, BoundKind, any_placement};
 use crate::buffers::{AddressOverflow, allocate};
 use crate::distance::Distances;
 use crate::emit;
-use crate::placement::{Placed, delays, evaluate, place};
+use crate::placement::{Placed, delays, evaluate, fullest, place};
 use crate::problem::Problem;
 use crate::routing::NoPath;
 use crate::schedule::Schedule;
 use crate::slotting::{Slotted, slot};
 use calendars::{CalendarSet, Verified};
 use num_rational::Ratio;
-use sim_core::{ActorId, App, Id, IdVec, LinkId, Machine, NodeId};
+use sim_core::{ActorId, App, IdVec, LinkId, Machine, NodeId};
 use std::fmt;
 
 /// What a compilation may be told.
@@ -259,8 +259,9 @@ pub fn compile(app: &App, machine: &Machine, options: &Options) -> Result<Compil
     let (repetition, max_unroll) = (&analysis.repetition, options.max_unroll.max(1));
     let compiler = |(machine, distances)| Compiler { app, machine, repetition, distances, pins: &pins };
     let compilers: Vec<Compiler<'_>> = machines.iter().zip(&distances).map(compiler).collect();
-    let bound = any_placement(app, machine, repetition, &compilers[0].graph(1)?, &pins);
-    let mut best = compilers[0].solve(compilers[0].graph(1)?, bound, max_unroll)?;
+    let single = compilers[0].graph(1)?;
+    let bound = any_placement(app, machine, repetition, &single, &pins);
+    let mut best = compilers[0].solve(single, bound, max_unroll)?;
     for fewer in &compilers[1..] {
         if best.period() <= bound.ticks {
             break;
@@ -541,12 +542,7 @@ impl<'a> Compiler<'a> {
 
     /// Link slots per metacycle that routing should make do with: what the fullest core needs anyway.
     fn slots_aimed_at(&self, problem: &Problem<'_>, node_of: &[NodeId]) -> i64 {
-        let mut load: IdVec<NodeId, i64> = IdVec::filled(0, self.machine.nodes().len());
-        for firing in problem.graph.firings() {
-            load[node_of[firing.index()]] += problem.graph.duration(firing);
-        }
-        let nodes = self.machine.nodes();
-        load.iter().map(|(node, &load)| load / i64::from(nodes[node].cores.max(1))).max().unwrap_or(1).max(1)
+        fullest(self.machine, problem.loads(node_of)).to_integer().max(1)
     }
 
     fn unreachable(&self, no: NoPath) -> CompileError {
@@ -577,7 +573,10 @@ impl<'a> Compiler<'a> {
         let unroll = schedule.unroll;
         let per_iteration = |ticks: Ratio<i64>| ticks / i64::from(unroll);
         let placed_bound = Bound::largest([
-            Bound { ticks: per_iteration(self.fullest(&schedule)), kind: BoundKind::Compute },
+            Bound {
+                ticks: per_iteration(fullest(self.machine, problem.loads(&placed.node_of))),
+                kind: BoundKind::Compute,
+            },
             Bound { ticks: per_iteration(Ratio::from_integer(placed.link)), kind: BoundKind::Link },
             Bound { ticks: per_iteration(placed.recurrence), kind: BoundKind::Recurrence },
         ])
@@ -597,15 +596,6 @@ impl<'a> Compiler<'a> {
         let warnings = self.app.actors().values().filter(|actor| actor.exec.contains(&0));
         let warnings = warnings.map(|actor| Warning::ZeroExec { actor: actor.name.clone() }).collect();
         Ok(Compiled { schedule, calendars, verified, report, warnings })
-    }
-
-    /// Core ticks per core and metacycle on the fullest node.
-    fn fullest(&self, schedule: &Schedule) -> Ratio<i64> {
-        let mut load: IdVec<NodeId, i64> = IdVec::filled(0, self.machine.nodes().len());
-        schedule.firings.iter().for_each(|firing| load[firing.node] += firing.exec);
-        let nodes = self.machine.nodes();
-        let per_core = |(node, &load)| Ratio::new(load, i64::from(nodes[node].cores.max(1)));
-        load.iter().map(per_core).max().unwrap_or_default()
     }
 
     fn check_depth(&self, calendars: &CalendarSet) -> Result<(), CompileError> {

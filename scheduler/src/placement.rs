@@ -8,7 +8,7 @@ use crate::distance::UNREACHABLE;
 use crate::problem::{LOCAL, Problem, components};
 use crate::routing::{NoPath, Routes, route};
 use num_rational::Ratio;
-use sim_core::{Id, IdVec, NodeId};
+use sim_core::{Id, IdVec, Machine, NodeId};
 use std::collections::{BTreeSet, BinaryHeap};
 
 /// A placement with its routes and what they bound, all per metacycle.
@@ -39,17 +39,19 @@ impl Placed {
 pub(crate) fn evaluate(problem: &Problem<'_>, node_of: Vec<NodeId>, slots: i64) -> Result<Placed, NoPath> {
     let (flows, flow_of) = problem.flows(&node_of, (slots / 4).max(1));
     let routes = route(problem.distances, &flows, slots)?;
-    let mut load: IdVec<NodeId, i64> = IdVec::filled(0, problem.machine.nodes().len());
-    for firing in problem.graph.firings() {
-        load[node_of[firing.index()]] += problem.graph.duration(firing);
-    }
-    let loaded = load.iter().filter(|&(_, &load)| load > 0);
-    let compute =
-        loaded.map(|(node, &load)| Ratio::new(load, i64::from(problem.machine.nodes()[node].cores.max(1)))).max();
+    let compute = fullest(problem.machine, problem.loads(&node_of));
     let recurrence = recurrence(problem, &flow_of, &routes);
     let carried = flows.iter().map(|flow| flow.words * problem.distances.between(flow.from, flow.to)).sum();
     let link = routes.load_max();
-    Ok(Placed { node_of, repeats: 1, flow_of, compute: compute.unwrap_or_default(), link, recurrence, carried, routes })
+    Ok(Placed { node_of, repeats: 1, flow_of, compute, link, recurrence, carried, routes })
+}
+
+/// Core ticks per core and metacycle on the fullest node of `machine`, where every firing loads a node.
+pub(crate) fn fullest(machine: &Machine, loads: impl Iterator<Item = (NodeId, i64)>) -> Ratio<i64> {
+    let mut load: IdVec<NodeId, i64> = IdVec::filled(0, machine.nodes().len());
+    loads.for_each(|(node, ticks)| load[node] += ticks);
+    let per_core = |(node, &load)| Ratio::new(load, i64::from(machine.nodes()[node].cores.max(1)));
+    load.iter().map(per_core).max().unwrap_or_default()
 }
 
 /// Ticks from the end of a producing firing until its consumer may start, for every dependency: 0 on one node, else the

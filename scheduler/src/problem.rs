@@ -105,6 +105,11 @@ impl<'a> Problem<'a> {
         self.item_of.iter().map(|&item| nodes[item as usize]).collect()
     }
 
+    /// Node and duration of every firing, for nodes by firing.
+    pub(crate) fn loads<'s>(&'s self, node_of: &'s [NodeId]) -> impl Iterator<Item = (NodeId, i64)> + 's {
+        self.graph.firings().map(|firing| (node_of[firing.index()], self.graph.duration(firing)))
+    }
+
     /// Words of one token of `channel`.
     pub(crate) fn token_words(&self, channel: ChannelId) -> i64 {
         i64::from(self.app.channels()[channel].token_words())
