@@ -129,6 +129,7 @@ impl Compiled {
             digest: DigestLevel::default(),
             channels: app.channels().ids().collect(),
             record: recorded(&app),
+            ..RunOptions::default()
         };
         let mut engine = Engine::new(&app, &program, &options)?;
         engine.advance(u64::MAX)?;

@@ -36,7 +36,8 @@ fn main() {
     let started = Instant::now();
     let program = lower(&app, &machine, &set).expect("the calendars are sound");
     println!("{} nodes, lowered in {:.1} ms", side * side, started.elapsed().as_secs_f64() * 1e3);
-    for digest in [DigestLevel::Off, DigestLevel::State, DigestLevel::Events] {
+    let levels = arguments.next().unwrap_or(3) as usize;
+    for digest in [DigestLevel::Off, DigestLevel::State, DigestLevel::Events].into_iter().take(levels) {
         let options = RunOptions { iterations: ticks, digest, ..RunOptions::default() };
         let mut times: Vec<f64> = (0..5).map(|_| nanoseconds(&app, &program, &options)).collect();
         times.sort_by(f64::total_cmp);

@@ -59,7 +59,8 @@ fn main() {
         let program = calendars::lower(&app, &machine, &compiled.calendars).unwrap();
         for digest in [DigestLevel::Off, DigestLevel::State, DigestLevel::Events] {
             let channels: Vec<_> = app.channels().ids().collect();
-            let options = RunOptions { iterations: 100_000, digest, record: channels.clone(), channels };
+            let options =
+                RunOptions { iterations: 100_000, digest, record: channels.clone(), channels, ..RunOptions::default() };
             let mut engine = Engine::new(&app, &program, &options).unwrap();
             engine.advance(2_000).unwrap();
             let region = Region::new(ALLOCATOR);

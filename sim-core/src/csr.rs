@@ -2,6 +2,7 @@
 
 use crate::ids::Id;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// For every `K` a list of `V`, in two flat arrays.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,5 +49,63 @@ impl<K: Id, V: Clone> Csr<K, V> {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.offsets.len() - 1
+    }
+}
+
+/// For every `K` a range of positions: consecutive, together all from 0 on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ranges<K> {
+    /// Where every range starts, and where the last one ends.
+    offsets: Vec<u32>,
+    kind: PhantomData<fn(K)>,
+}
+
+impl<K: Id> Ranges<K> {
+    /// The ranges of `rows` keys, given the key of every position, ascending.
+    ///
+    /// # Panics
+    /// If a key is not below `rows`, or they do not ascend.
+    pub fn of_sorted(rows: usize, keys: impl IntoIterator<Item = K>) -> Self {
+        let mut offsets = Vec::with_capacity(rows + 1);
+        let mut count = 0_u32;
+        for key in keys {
+            assert!(key.index() < rows && key.index() + 1 >= offsets.len(), "keys ascend below {rows}");
+            offsets.resize(key.index() + 1, count);
+            count += 1;
+        }
+        offsets.resize(rows + 1, count);
+        Self { offsets, kind: PhantomData }
+    }
+
+    /// The range of `key`.
+    #[must_use]
+    pub fn row(&self, key: K) -> Range<u32> {
+        self.offsets[key.index()]..self.offsets[key.index() + 1]
+    }
+
+    /// Number of keys.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Bytes of the array.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.offsets.as_slice())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::NodeId;
+
+    #[test]
+    fn ranges_cover_all_positions_in_order() {
+        let ranges: Ranges<NodeId> = Ranges::of_sorted(5, [1, 1, 3].map(NodeId));
+        let rows: Vec<Range<u32>> = (0..5).map(|node| ranges.row(NodeId(node))).collect();
+        assert_eq!(rows, [0..0, 0..2, 2..2, 2..3, 3..3]);
+        assert_eq!(Ranges::<NodeId>::of_sorted(0, []).rows(), 0);
     }
 }

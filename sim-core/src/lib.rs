@@ -14,6 +14,7 @@ pub mod program;
 pub mod random;
 pub mod reference;
 pub mod run;
+pub mod shard;
 pub mod time;
 
 pub use app::{

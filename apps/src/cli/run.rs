@@ -13,7 +13,9 @@ use scheduler::Compiled;
 use serde::Serialize;
 use sim_core::digest::DigestLevel;
 use sim_core::engine::Engine;
+use sim_core::shard::Partition;
 use sim_core::{App, ChannelId, Machine, Outcome, RunOptions};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -53,6 +55,9 @@ pub(crate) struct Run {
     /// Show no progress
     #[arg(short, long)]
     quiet: bool,
+    /// Threads to use at most; fewer are used where more would not pay [default: all cores]
+    #[arg(short, long, value_name = "COUNT")]
+    threads: Option<NonZeroU32>,
 }
 
 /// Levels of the run digest.
@@ -74,6 +79,12 @@ impl From<Level> for DigestLevel {
             Level::Off => Self::Off,
         }
     }
+}
+
+/// How many threads to use: those that are asked for, else one per core.
+pub(crate) fn threads(asked: Option<NonZeroU32>) -> u32 {
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+    asked.map_or_else(cores, NonZeroU32::get)
 }
 
 /// Channels up to which all are digested without being asked.
@@ -136,7 +147,10 @@ pub(crate) struct RunJson<'a> {
     recorded: Vec<&'a str>,
     compile_seconds: f64,
     seconds: f64,
+    ticks_per_second: f64,
     node_ticks_per_second: f64,
+    threads: usize,
+    engine_bytes_per_node: f64,
     directory: Option<PathBuf>,
 }
 
@@ -156,12 +170,17 @@ impl Run {
         let failed = |error: RunError| explain::run(&error);
         let program =
             calendars::lower(&app, &prepared.machine, &prepared.calendars).map_err(|error| failed(error.into()))?;
-        let mut engine = Engine::new(&app, &program, &options).map_err(|error| failed(error.into()))?;
+        let partition = Partition::worthwhile(&prepared.machine, &program, threads(self.threads));
+        let mut engine =
+            Engine::parallel(&app, &program, &options, &partition).map_err(|error| failed(error.into()))?;
         let mut display = Display::new(self.quiet || session.is_json(), prepared.machine.nodes().len());
         let driven = display.drive(|metacycles| engine.advance(metacycles));
         let failure = driven.err().map(|error| failed(error.into()));
+        let nodes = prepared.machine.nodes().len();
+        let size = (engine.threads(), (engine.bytes() + program.bytes()) as f64 / nodes as f64);
         let outcome = engine.finish();
         let mut json = summary(&prepared, &app, &outcome, display.elapsed());
+        (json.threads, json.engine_bytes_per_node) = size;
         if let Some(results) = results {
             // What was observed before a failure is kept as well.
             let directory = results.finish(session, self, &prepared, &outcome, &json, failure.as_ref())?;
@@ -238,7 +257,8 @@ impl Run {
             record.sort_unstable();
             record.dedup();
         }
-        Ok(RunOptions { iterations: self.iterations, digest: self.level(), channels, record })
+        let (iterations, digest) = (self.iterations, self.level());
+        Ok(RunOptions { iterations, digest, channels, record, ..RunOptions::default() })
     }
 }
 
@@ -263,6 +283,9 @@ fn summary<'a>(prepared: &'a Prepared, app: &'a App, outcome: &Outcome, took: Du
         recorded: outcome.recorded.keys().map(|&id| name(id)).collect(),
         compile_seconds: prepared.took.as_secs_f64(),
         seconds,
+        ticks_per_second: ticks as f64 / seconds.max(1e-9),
+        threads: 1,
+        engine_bytes_per_node: 0.0,
         node_ticks_per_second: ticks as f64 * prepared.machine.nodes().len() as f64 / seconds.max(1e-9),
         directory: None,
     }
@@ -273,12 +296,18 @@ fn text(run: &RunJson<'_>) -> String {
     let count = iterations(Iterations(run.iterations));
     let mut text =
         format!("{} on {}: {count} in {}\n\n", run.app, run.machine, counted(run.ticks.unsigned_abs(), "tick"));
-    let speed = format!("{:.3} s, {}node-ticks/s", run.seconds, scaled(run.node_ticks_per_second));
+    let threads = counted(run.threads as u64, "thread");
+    let per_second = |what: f64, of: &str| format!("{}{of}/s", scaled(what));
+    let (ticks_speed, speed) =
+        (per_second(run.ticks_per_second, "ticks"), per_second(run.node_ticks_per_second, "node-ticks"));
+    let speed = format!("{:.3} s on {threads}: {ticks_speed}, {speed}", run.seconds);
+    let memory = format!("{} bytes per node", grouped(run.engine_bytes_per_node.round() as u64));
     text += &facts(&[
         ("iteration period", ticks(&run.iteration_period)),
         ("stream digest", run.stream_digest.clone().unwrap_or("-".to_owned())),
         ("run digest", run.digest.clone()),
         ("executed in", speed),
+        ("memory", memory),
     ]);
     let channels = &run.channels.0;
     if !channels.is_empty() {

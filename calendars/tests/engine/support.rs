@@ -169,7 +169,7 @@ impl Plan {
 /// Options that digest and record every channel.
 pub(crate) fn everything(app: &App, iterations: u64, digest: DigestLevel) -> RunOptions {
     let all: Vec<ChannelId> = app.channels().ids().collect();
-    RunOptions { iterations, digest, channels: all.clone(), record: all }
+    RunOptions { iterations, digest, channels: all.clone(), record: all, ..RunOptions::default() }
 }
 
 /// Lowers and runs.

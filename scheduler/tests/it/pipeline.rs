@@ -97,7 +97,8 @@ fn case(wiring: impl Strategy<Value = Wiring>) -> impl Strategy<Value = Case> {
 
 /// Every channel observed, and kept.
 fn observe_all(app: &App, iterations: u64, digest: DigestLevel) -> RunOptions {
-    RunOptions { iterations, digest, channels: app.channels().ids().collect(), record: app.channels().ids().collect() }
+    let channels: Vec<_> = app.channels().ids().collect();
+    RunOptions { iterations, digest, record: channels.clone(), channels, ..RunOptions::default() }
 }
 
 fn run_engine(app: &App, machine: &Machine, compiled: &Compiled, options: &RunOptions) -> Outcome {
