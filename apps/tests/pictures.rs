@@ -259,7 +259,7 @@ fn pages_go_to_numbered_files_and_bad_paths_are_errors() {
 fn pipeline() -> (App, Machine, CalendarSet, FrameChannels) {
     let actor = |name: &str| Actor {
         name: name.to_owned(),
-        exec: vec![3],
+        exec: [3].into(),
         state: ActorState::None,
         behaviour: std::sync::Arc::new(Mix::new(name, Vec::new())),
         pin: None,
@@ -272,8 +272,8 @@ fn pipeline() -> (App, Machine, CalendarSet, FrameChannels) {
         source_port: 0,
         target: ActorId(1),
         target_port: 0,
-        produce: vec![2],
-        consume: vec![2],
+        produce: [2].into(),
+        consume: [2].into(),
         token_bits: 64,
         initial: InitialTokens::none(),
         place: None,

@@ -69,7 +69,7 @@ fn torus(side: u32) -> (Machine, App, CalendarSet) {
         (0..nodes).flat_map(|v| (0..DEGREE).map(move |d| (v, d))).map(|(v, d)| (v, neighbour(v, d))).collect();
     let actor = |v| Actor {
         name: format!("a{v}"),
-        exec: vec![1],
+        exec: [1].into(),
         state: ActorState::None,
         behaviour: Arc::new(Rotate),
         pin: None,
@@ -82,8 +82,8 @@ fn torus(side: u32) -> (Machine, App, CalendarSet) {
         source_port: i as u32 % DEGREE,
         target: ActorId(target),
         target_port: i as u32 % DEGREE,
-        produce: vec![1],
-        consume: vec![1],
+        produce: [1].into(),
+        consume: [1].into(),
         token_bits: 64,
         initial: InitialTokens { count: u64::from(TOKENS), values: InitialValues::Mix },
         place: None,

@@ -229,7 +229,7 @@ pub enum LowerError {
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let behaviour = std::sync::Arc::new(Mix::new("a", Vec::new()));
 /// let state = ActorState::None;
-/// let actor = Actor { name: "a".into(), exec: vec![2], state, behaviour, pin: None, fed: false, place: None };
+/// let actor = Actor { name: "a".into(), exec: [2].into(), state, behaviour, pin: None, fed: false, place: None };
 /// let app = App::new("one", vec![actor], Vec::new())?;
 /// let machine = Machine::new("one", vec![Node::new("n", 1)], Vec::<Link>::new())?;
 /// let firing = ComputeEntry {

@@ -417,7 +417,7 @@ impl<'a> Compiler<'a> {
             words = words.saturating_add(moved);
             if words > WORDS_MAX {
                 return Err(CompileError::TooManyWords {
-                    channel: channel.name.clone(),
+                    channel: channel.name.to_string(),
                     words,
                     unroll,
                     limit: WORDS_MAX,
@@ -547,7 +547,7 @@ impl<'a> Compiler<'a> {
 
     fn unreachable(&self, no: NoPath) -> CompileError {
         let name = |node: NodeId| self.machine.nodes()[node].name.clone();
-        let channel = self.app.channels()[no.flow.channel].name.clone();
+        let channel = self.app.channels()[no.flow.channel].name.to_string();
         CompileError::Unreachable { channel, from: name(no.flow.from), to: name(no.flow.to) }
     }
 

@@ -6,8 +6,9 @@
 use crate::csr::Csr;
 use crate::ids::{ActorId, ChannelId, IdVec, NodeId};
 use crate::mix;
+use smol_str::SmolStr;
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -90,7 +91,7 @@ pub struct Actor {
     /// Unique name.
     pub name: String,
     /// Duration of a firing in ticks as the user gave it, indexed by phase; the number of phases is its length. 0 is compiled as 1.
-    pub exec: Vec<u64>,
+    pub exec: Arc<[u64]>,
     /// What it keeps between firings.
     pub state: ActorState,
     /// What a firing does.
@@ -162,10 +163,12 @@ impl InitialTokens {
 }
 
 /// An edge of the dataflow graph: a FIFO of tokens.
+///
+/// There may be millions: short names lie inside, and channels of equal rates may share their lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Channel {
     /// Unique name.
-    pub name: String,
+    pub name: SmolStr,
     /// The producer.
     pub source: ActorId,
     /// Its output port; channels that share one carry the same tokens.
@@ -175,9 +178,9 @@ pub struct Channel {
     /// Its input port; one channel each.
     pub target_port: u32,
     /// Tokens produced per firing, indexed by the producer's phase.
-    pub produce: Vec<u32>,
+    pub produce: Arc<[u32]>,
     /// Tokens consumed per firing, indexed by the consumer's phase.
-    pub consume: Vec<u32>,
+    pub consume: Arc<[u32]>,
     /// Size of a token in bits as declared.
     pub token_bits: u64,
     /// Tokens present before tick 0.
@@ -486,7 +489,7 @@ impl App {
     fn check_ports(&self) -> Result<(), AppError> {
         for (actor, data) in self.actors.iter() {
             let port_error = |id: ChannelId, side, port, problem| {
-                let channel = self.channels[id].name.clone();
+                let channel = self.channels[id].name.to_string();
                 Err(AppError::Port { channel, id, actor: data.name.clone(), side, port, problem })
             };
             for (i, &id) in self.inputs(actor).iter().enumerate() {
@@ -533,9 +536,9 @@ fn check_actors(actors: &IdVec<ActorId, Actor>) -> Result<(), AppError> {
     if actors.is_empty() {
         return Err(AppError::Empty);
     }
-    let mut names = BTreeMap::new();
+    let mut names = HashSet::with_capacity(actors.len());
     for (id, actor) in actors.iter() {
-        if names.insert(actor.name.as_str(), id).is_some() {
+        if !names.insert(actor.name.as_str()) {
             return Err(AppError::DuplicateActor { name: actor.name.clone(), second: id });
         }
         if actor.exec.is_empty() || actor.phases() > limits::PHASES {
@@ -549,11 +552,11 @@ fn check_actors(actors: &IdVec<ActorId, Actor>) -> Result<(), AppError> {
 }
 
 fn check_channels(actors: &IdVec<ActorId, Actor>, channels: &IdVec<ChannelId, Channel>) -> Result<(), AppError> {
-    let mut names = BTreeMap::new();
+    let mut names = HashSet::with_capacity(channels.len());
     let mut initial_words = 0_u64;
     for (id, c) in channels.iter() {
-        let channel = || c.name.clone();
-        if names.insert(c.name.as_str(), id).is_some() {
+        let channel = || c.name.to_string();
+        if !names.insert(c.name.as_str()) {
             return Err(AppError::DuplicateChannel { name: channel(), second: id });
         }
         for (end, rates) in [(c.source, &c.produce), (c.target, &c.consume)] {
@@ -594,7 +597,7 @@ fn check_channels(actors: &IdVec<ActorId, Actor>, channels: &IdVec<ChannelId, Ch
 
 fn check_limit(c: &Channel, id: ChannelId, what: &'static str, found: u64, limit: u64) -> Result<(), AppError> {
     if found > limit {
-        return Err(AppError::TooLarge { channel: c.name.clone(), id, what, found, limit });
+        return Err(AppError::TooLarge { channel: c.name.to_string(), id, what, found, limit });
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use sim_core::{
     Actor, ActorId, ActorState, App, AppError, Behaviour, Channel, Firing, InitialTokens, InitialValues, LinkId,
     Machine, NodeId, State,
 };
+use smol_str::{SmolStr, format_smolstr};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub fn dense(machine: &Machine) -> Result<App, AppError> {
     let nodes = machine.nodes();
     let hosts: Vec<NodeId> = nodes.ids().filter(|&node| nodes[node].cores > 0).collect();
     let actor_on = |node: NodeId| hosts.binary_search(&node).ok().map(|index| ActorId(index as u32));
+    let (rate, exec): (Arc<[u32]>, Arc<[u64]>) = (Arc::new([1]), Arc::new([1]));
     let mut ports = vec![[0_u32; 2]; hosts.len()];
     let mut parallel: BTreeMap<(NodeId, NodeId), u32> = BTreeMap::new();
     let mut channels = Vec::new();
@@ -45,8 +47,8 @@ pub fn dense(machine: &Machine) -> Result<App, AppError> {
             source_port: port(source, 0),
             target,
             target_port: port(target, 1),
-            produce: vec![1],
-            consume: vec![1],
+            produce: rate.clone(),
+            consume: rate.clone(),
             token_bits: 64,
             initial: InitialTokens { count: link.latency.0 as u64 + 2, values: InitialValues::Mix },
             place: None,
@@ -58,7 +60,7 @@ pub fn dense(machine: &Machine) -> Result<App, AppError> {
         Actor {
             behaviour: Arc::new(Stir { seed: fnv(&name) }),
             name,
-            exec: vec![1],
+            exec: exec.clone(),
             state: ActorState::None,
             pin: Some(node),
             fed: false,
@@ -83,9 +85,9 @@ impl Behaviour for Stir {
     }
 }
 
-fn channel_name(machine: &Machine, link: LinkId, number: u32) -> String {
+fn channel_name(machine: &Machine, link: LinkId, number: u32) -> SmolStr {
     let ends = &machine.links()[link];
     let name = |node: NodeId| &machine.nodes()[node].name;
     let (source, target) = (name(ends.source), name(ends.target));
-    if number == 0 { format!("{source}->{target}") } else { format!("{source}->{target}.{number}") }
+    if number == 0 { format_smolstr!("{source}->{target}") } else { format_smolstr!("{source}->{target}.{number}") }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub(crate) fn actor(name: &str, exec: &[u64]) -> Actor {
     Actor {
         name: name.to_owned(),
-        exec: exec.to_vec(),
+        exec: exec.into(),
         state: ActorState::None,
         behaviour: Arc::new(Mix::new(name, Vec::new())),
         pin: None,
@@ -43,8 +43,8 @@ pub(crate) fn channel(name: &str, ends: [u32; 2], ports: [u32; 2], words: u32, t
         source_port: ports[0],
         target: ActorId(ends[1]),
         target_port: ports[1],
-        produce: vec![1],
-        consume: vec![1],
+        produce: [1].into(),
+        consume: [1].into(),
         token_bits: 64 * u64::from(words),
         initial: InitialTokens { count: tokens, values: InitialValues::Mix },
         place: None,

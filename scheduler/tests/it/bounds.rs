@@ -24,7 +24,7 @@ proptest! {
         let app = draft.app();
         let compiled = compile(&app, &wiring.machine(), &Options::default());
         let report = compiled.map_err(|error| TestCaseError::fail(error.to_string()))?.report;
-        let longest = app.actors().values().flat_map(|actor| &actor.exec).copied().max().unwrap_or(1).max(1) as i64;
+        let longest = app.actors().values().flat_map(|actor| actor.exec.iter()).copied().max().unwrap_or(1).max(1) as i64;
         let rounded = (report.placed_bound.ticks * i64::from(report.unroll)).ceil().to_integer().max(longest);
         prop_assert!(report.metacycle < rounded + longest, "{}", report);
     }

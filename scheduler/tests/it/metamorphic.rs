@@ -10,6 +10,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use scheduler::schedule::Transport;
 use scheduler::{Compiled, Options, compile};
 use sim_core::{ActorId, App, ChannelId, Id, Link, LinkId, LogicalLatency, Machine, Node, NodeId, RunOptions, engine};
+use std::sync::Arc;
 
 fn compiled(app: &App, machine: &Machine, options: &Options) -> Result<Compiled, TestCaseError> {
     compile(app, machine, options).map_err(|error| TestCaseError::fail(error.to_string()))
@@ -48,7 +49,7 @@ fn with_core_more(wiring: &Wiring) -> Wiring {
 /// Every firing `execs` times as long, every token `tokens` times as large.
 fn scaled(draft: &Draft, execs: u64, tokens: u64) -> Draft {
     let mut draft = draft.clone();
-    draft.actors.iter_mut().flat_map(|actor| &mut actor.exec).for_each(|exec| *exec *= execs);
+    draft.actors.iter_mut().flat_map(|actor| Arc::make_mut(&mut actor.exec)).for_each(|exec| *exec *= execs);
     draft.channels.iter_mut().for_each(|channel| channel.token_bits *= tokens);
     draft
 }
@@ -100,7 +101,7 @@ proptest! {
     fn names_change_nothing(draft in live_draft(), wiring in connected_wiring()) {
         let (mut renamed, mut rewired) = (draft.clone(), wiring.clone());
         renamed.actors.iter_mut().zip(backwards(draft.actors.len())).for_each(|(actor, name)| actor.name = name);
-        renamed.channels.iter_mut().zip(backwards(draft.channels.len())).for_each(|(channel, name)| channel.name = name);
+        renamed.channels.iter_mut().zip(backwards(draft.channels.len())).for_each(|(channel, name)| channel.name = name.into());
         rewired.nodes.iter_mut().zip(backwards(wiring.nodes.len())).for_each(|(node, name)| node.name = name);
         let one = compiled(&draft.app(), &wiring.machine(), &unpinned())?;
         same(&one, &compiled(&renamed.app(), &rewired.machine(), &unpinned())?)?;

@@ -200,7 +200,7 @@ proptest! {
         factors in prop::collection::vec(prop_oneof![Just(1), 1..1000_u64, 1..1_000_000_000_u64], 1..=6),
     ) {
         for (actor, &factor) in case.draft.actors.iter_mut().zip(factors.iter().cycle()) {
-            actor.exec.iter_mut().for_each(|exec| *exec *= factor);
+            Arc::make_mut(&mut actor.exec).iter_mut().for_each(|exec| *exec *= factor);
         }
         let (app, machine, options) = (case.app(), case.wiring.machine(), case.options());
         let compiled = compile(&app, &machine, &options).map_err(|error| TestCaseError::fail(error.to_string()))?;

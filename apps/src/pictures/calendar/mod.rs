@@ -184,7 +184,7 @@ impl CalendarScene {
             footer: super::version_line(),
             metacycle: calendars.metacycle,
             categories: app.actors().values().map(|actor| actor.name.clone()).collect(),
-            channels: app.channels().values().map(|channel| channel.name.clone()).collect(),
+            channels: app.channels().values().map(|channel| channel.name.to_string()).collect(),
             nodes: machine.nodes().ids().map(node).collect(),
             links: machine.links().iter().map(link).collect(),
         }
