@@ -77,7 +77,7 @@ fn torus(side: u32) -> (Machine, App, CalendarSet) {
         place: None,
     };
     let channel = |(i, &(source, target)): (usize, &(u32, u32))| Channel {
-        name: format!("c{i}"),
+        name: format!("c{i}").into(),
         source: ActorId(source),
         source_port: i as u32 % DEGREE,
         target: ActorId(target),
@@ -127,6 +127,6 @@ fn calendars(nodes: u32) -> CalendarSet {
         metacycle: 1,
         unroll: 1,
         nodes: (0..nodes).map(|v| NodeCalendar { compute: vec![firing(v)] }).collect::<IdVec<NodeId, _>>(),
-        links: (0..nodes * DEGREE).map(link).collect::<IdVec<LinkId, _>>(),
+        links: (0..nodes * DEGREE).map(|id| link(id).into()).collect::<IdVec<LinkId, _>>(),
     }
 }

@@ -222,7 +222,7 @@ pub enum LowerError {
 /// # Examples
 /// An actor without channels, fired on one node every five ticks for two ticks each:
 /// ```
-/// use calendars::{CalendarSet, ComputeEntry, NodeCalendar, lower};
+/// use calendars::{CalendarSet, ComputeEntry, NodeCalendar, Shared, lower};
 /// use sim_core::mix::Mix;
 /// use sim_core::{Actor, ActorId, ActorState, App, Link, Machine, Node, RunOptions, Tick, engine};
 ///
@@ -233,7 +233,7 @@ pub enum LowerError {
 /// let app = App::new("one", vec![actor], Vec::new())?;
 /// let machine = Machine::new("one", vec![Node::new("n", 1)], Vec::<Link>::new())?;
 /// let firing = ComputeEntry {
-///     slot: 1, first: 0, place: 0, core: 0, actor: ActorId(0), index: 0, exec: 2, inputs: vec![], outputs: vec![],
+///     slot: 1, first: 0, place: 0, core: 0, actor: ActorId(0), index: 0, exec: 2, inputs: Shared::default(), outputs: Shared::default(),
 /// };
 /// let calendars = CalendarSet {
 ///     version: CalendarSet::VERSION,

@@ -254,35 +254,39 @@ impl From<TooManyFirings> for CompileError {
 pub fn compile(app: &App, machine: &Machine, options: &Options) -> Result<Compiled, CompileError> {
     let analysis = analyse(app)?;
     let pins = check_machine(app, machine, options)?;
+    let distances = Distances::new(machine);
+    let (repetition, max_unroll) = (&analysis.repetition, options.max_unroll.max(1));
+    let compiler = Compiler { app, machine, repetition, distances: &distances, pins: &pins };
+    let single = compiler.graph(1)?;
+    let bound = any_placement(app, machine, repetition, &single, &pins);
+    let mut best = compiler.solve(single, bound, max_unroll)?;
+    if best.period() <= bound.ticks {
+        return compiler.finish(best, bound);
+    }
     let machines = with_fewer_cores(machine);
     let distances: Vec<Distances<'_>> = machines.iter().map(Distances::new).collect();
-    let (repetition, max_unroll) = (&analysis.repetition, options.max_unroll.max(1));
-    let compiler = |(machine, distances)| Compiler { app, machine, repetition, distances, pins: &pins };
-    let compilers: Vec<Compiler<'_>> = machines.iter().zip(&distances).map(compiler).collect();
-    let single = compilers[0].graph(1)?;
-    let bound = any_placement(app, machine, repetition, &single, &pins);
-    let mut best = compilers[0].solve(single, bound, max_unroll)?;
-    for fewer in &compilers[1..] {
-        if best.period() <= bound.ticks {
-            break;
-        }
+    for (machine, distances) in machines.iter().zip(&distances) {
+        let fewer = Compiler { app, machine, repetition, distances, pins: &pins };
         let solution = fewer.solve(fewer.graph(1)?, bound, max_unroll)?;
         if solution.period() < best.period() {
             best = solution;
         }
+        if best.period() <= bound.ticks {
+            break;
+        }
     }
-    compilers[0].finish(&best, bound)
+    compiler.finish(best, bound)
 }
 
 /// Machines with fewer cores that are tried too.
 const FEWER: usize = 2;
 
-/// The machine itself, then the same with a core less on every node, and so on as long as every node keeps one: what fits
-/// on less fits on more, so that cores added to a machine hardly ever make a schedule slower.
+/// The machine with a core less on every node, and so on as long as every node keeps one: what fits on less fits on more,
+/// so that cores added to a machine hardly ever make a schedule slower.
 fn with_fewer_cores(machine: &Machine) -> Vec<Machine> {
-    let mut machines = vec![machine.clone()];
-    while machines.len() <= FEWER {
-        let mut nodes = machines[machines.len() - 1].nodes().clone();
+    let mut machines: Vec<Machine> = Vec::new();
+    while machines.len() < FEWER {
+        let mut nodes = machines.last().unwrap_or(machine).nodes().clone();
         if nodes.values().any(|node| node.cores == 1) {
             break;
         }
@@ -552,24 +556,24 @@ impl<'a> Compiler<'a> {
     }
 
     /// Lays out memory, writes calendars, checks the machine's limits and the machine's rules, and sums up.
-    fn finish(&self, solution: &Solution<'_>, bound: Bound) -> Result<Compiled, CompileError> {
+    fn finish(&self, solution: Solution<'_>, bound: Bound) -> Result<Compiled, CompileError> {
         let Solution { problem, placed, slotted } = solution;
         let overflow = |AddressOverflow { node, words }| CompileError::MemoryShort {
             node: self.machine.nodes()[node].name.clone(),
             needed: words,
             available: u64::from(u32::MAX >> 1),
         };
-        let memory = allocate(problem, placed, slotted).map_err(overflow)?;
+        let memory = allocate(&problem, &placed, &slotted).map_err(overflow)?;
         for (node, &needed) in memory.used.iter() {
             let data = &self.machine.nodes()[node];
             if let Some(available) = data.memory_words.map(u64::from).filter(|&available| needed > available) {
                 return Err(CompileError::MemoryShort { node: data.name.clone(), needed, available });
             }
         }
-        let schedule = emit::schedule(problem, placed, slotted, &memory);
-        let calendars = emit::emit(problem, placed, &memory, &schedule);
+        let mut schedule = emit::schedule(&problem, &placed, &slotted);
+        let calendars = emit::emit(&problem, &placed, &memory, &schedule);
+        schedule.buffers = memory.buffers;
         self.check_depth(&calendars)?;
-        let verified = calendars::verify(self.app, self.machine, &calendars).map_err(CompileError::Unsound)?;
         let unroll = schedule.unroll;
         let per_iteration = |ticks: Ratio<i64>| ticks / i64::from(unroll);
         let placed_bound = Bound::largest([
@@ -583,13 +587,17 @@ impl<'a> Compiler<'a> {
         .expect("three bounds");
         // What holds for any placement holds for this one.
         let placed_bound = Bound::largest([placed_bound, bound]).expect("two bounds");
+        let latency_ticks = latency(&schedule, &problem);
+        // On a large machine the stages before take more memory than what they made.
+        drop((problem, placed, slotted));
+        let verified = calendars::verify(self.app, self.machine, &calendars).map_err(CompileError::Unsound)?;
         let report = Report {
             iteration_period: Ratio::new(schedule.metacycle, i64::from(unroll)),
             metacycle: schedule.metacycle,
             unroll,
             bound,
             placed_bound,
-            latency_ticks: latency(&schedule, problem),
+            latency_ticks,
             memory_words: memory.used,
             calendar_entries: calendars.entries(),
         };

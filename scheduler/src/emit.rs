@@ -6,11 +6,11 @@ use crate::placement::Placed;
 use crate::problem::{LOCAL, Problem};
 use crate::schedule::{Hop, Role, Schedule, ScheduledFiring, Transport};
 use crate::slotting::Slotted;
-use calendars::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Rotation};
-use sim_core::{ChannelId, Id, IdVec, LinkId, NodeId};
+use calendars::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Pool, Rotation, Shared};
+use sim_core::{ChannelId, Csr, Id, IdVec, LinkId, NodeId};
 
-/// Lists firings, transports and buffers of a solution.
-pub(crate) fn schedule(problem: &Problem<'_>, placed: &Placed, slotted: &Slotted, memory: &Memory) -> Schedule {
+/// Lists firings and transports of a solution; the buffers are still those of the memory.
+pub(crate) fn schedule(problem: &Problem<'_>, placed: &Placed, slotted: &Slotted) -> Schedule {
     let graph = &problem.graph;
     let firings = graph
         .firings()
@@ -23,40 +23,33 @@ pub(crate) fn schedule(problem: &Problem<'_>, placed: &Placed, slotted: &Slotted
             exec: graph.duration(firing),
         })
         .collect();
-    let mut transports = Vec::new();
+    let (mut transports, mut hops) = (Vec::new(), Vec::new());
     for (id, d) in graph.dependencies().iter() {
         let Some(channel) = d.channel.filter(|_| placed.flow_of[id] != LOCAL) else { continue };
-        let path = &placed.routes.paths[placed.flow_of[id] as usize];
+        let path = placed.routes.path(placed.flow_of[id]);
         let words = problem.token_words(channel) as u32;
         for (n, sends) in slotted.sends(id).chunks_exact(path.len()).enumerate() {
             let (token, word) = (d.first_token as u32 + n as u32 / words, n as u32 % words);
-            let hops = path.iter().zip(sends).map(|(&link, &send)| Hop { link, send }).collect();
-            transports.push(Transport { channel, token, word, producer: d.from.0, hops });
+            let first = hops.len();
+            hops.extend(path.iter().zip(sends).map(|(&link, &send)| Hop { link, send }));
+            transports.push(Transport { channel, token, word, producer: d.from.0, hops: first..hops.len() });
         }
     }
     transports.sort_by_key(|t| (t.channel, t.token, t.word));
     let (metacycle, unroll) = (slotted.metacycle, graph.unroll());
-    Schedule { metacycle, unroll, firings, transports, buffers: memory.buffers.clone() }
+    Schedule { metacycle, unroll, firings, transports, hops, buffers: Vec::new() }
 }
 
 /// Writes a schedule as calendars.
 pub(crate) fn emit(problem: &Problem<'_>, placed: &Placed, memory: &Memory, schedule: &Schedule) -> CalendarSet {
-    let emitter = Emitter { problem, placed, memory, schedule, carriers: carriers(problem) };
-    let mut nodes: IdVec<NodeId, NodeCalendar> =
-        problem.machine.nodes().values().map(|_| NodeCalendar::default()).collect();
-    for firing in &schedule.firings {
-        nodes[firing.node].compute.push(emitter.compute(firing));
-    }
-    for node in nodes.values_mut() {
-        node.compute.sort_by_key(|entry| (entry.slot, entry.core));
-    }
+    let emitter = Emitter { problem, placed, memory, schedule, carriers: Carriers::new(problem) };
     CalendarSet {
         version: CalendarSet::VERSION,
         app: problem.app.name().to_owned(),
         machine: problem.machine.name().to_owned(),
         metacycle: schedule.metacycle,
         unroll: schedule.unroll,
-        nodes,
+        nodes: emitter.nodes(),
         links: emitter.links(),
     }
 }
@@ -66,25 +59,58 @@ struct Emitter<'a> {
     placed: &'a Placed,
     memory: &'a Memory,
     schedule: &'a Schedule,
-    /// For every token of a metacycle, as produced, the dependency that moves it.
-    carriers: IdVec<ChannelId, Vec<DependencyId>>,
+    carriers: Carriers,
 }
 
-fn carriers(problem: &Problem<'_>) -> IdVec<ChannelId, Vec<DependencyId>> {
-    let tokens = |channel| tokens_per_metacycle(problem, channel) as usize;
-    let mut carriers: IdVec<ChannelId, Vec<DependencyId>> =
-        problem.app.channels().ids().map(|channel| vec![DependencyId(0); tokens(channel)]).collect();
-    for (id, d) in problem.graph.dependencies().iter() {
-        if let Some(channel) = d.channel {
-            let first = d.first_token as usize;
-            carriers[channel][first..first + d.tokens as usize].fill(id);
+/// For every token of a metacycle, as produced, the dependency that moves it.
+struct Carriers {
+    /// Where the tokens of every channel begin.
+    offsets: IdVec<ChannelId, usize>,
+    carriers: Vec<DependencyId>,
+}
+
+impl Carriers {
+    fn new(problem: &Problem<'_>) -> Self {
+        let mut tokens = 0;
+        let channels = problem.app.channels().ids();
+        let offsets: IdVec<ChannelId, usize> = channels
+            .map(|channel| {
+                let first = tokens;
+                tokens += tokens_per_metacycle(problem, channel) as usize;
+                first
+            })
+            .collect();
+        let mut carriers = vec![DependencyId(0); tokens];
+        for (id, d) in problem.graph.dependencies().iter() {
+            if let Some(channel) = d.channel {
+                let first = offsets[channel] + d.first_token as usize;
+                carriers[first..first + d.tokens as usize].fill(id);
+            }
         }
+        Self { offsets, carriers }
     }
-    carriers
+
+    fn of(&self, channel: ChannelId, token: u32) -> DependencyId {
+        self.carriers[self.offsets[channel] + token as usize]
+    }
 }
 
 impl Emitter<'_> {
-    fn compute(&self, firing: &ScheduledFiring) -> ComputeEntry {
+    fn nodes(&self) -> IdVec<NodeId, NodeCalendar> {
+        let machine = self.problem.machine.nodes();
+        let by_node = self.schedule.firings.iter().map(|firing| (firing.node, firing));
+        let firings = Csr::group(machine.len(), by_node);
+        let mut pool = Pool::default();
+        let calendar = |node: NodeId| {
+            let mut compute: Vec<ComputeEntry> =
+                firings.row(node).iter().map(|firing| self.compute(firing, &mut pool)).collect();
+            compute.sort_by_key(|entry| (entry.slot, entry.core));
+            NodeCalendar { compute }
+        };
+        machine.ids().map(calendar).collect()
+    }
+
+    fn compute(&self, firing: &ScheduledFiring, pool: &mut Pool<Vec<Operand>>) -> ComputeEntry {
         let app = self.problem.app;
         let mut inputs = Vec::new();
         for &id in app.inputs(firing.actor) {
@@ -109,14 +135,14 @@ impl Emitter<'_> {
             actor: firing.actor,
             index: firing.index,
             exec: firing.exec,
-            inputs,
-            outputs,
+            inputs: pool.share(inputs),
+            outputs: pool.share(outputs),
         }
     }
 
     /// Where a firing puts a token that it produces: into the consumer's buffer on the same node, else into its own.
     fn written_by(&self, firing: &ScheduledFiring, channel: ChannelId, token: u32) -> (Rotation, u32) {
-        let id = self.carriers[channel][token as usize];
+        let id = self.carriers.of(channel, token);
         let node = firing.node;
         if self.placed.flow_of[id] == LOCAL {
             return self.consumer_address(node, channel, token);
@@ -140,32 +166,37 @@ impl Emitter<'_> {
         firing.index / (firings / self.schedule.unroll)
     }
 
-    fn links(&self) -> IdVec<LinkId, LinkCalendar> {
+    fn links(&self) -> IdVec<LinkId, Shared<LinkCalendar>> {
         let links = self.problem.machine.links();
-        let mut calendars: IdVec<LinkId, LinkCalendar> = links.values().map(|_| LinkCalendar::default()).collect();
-        for t in &self.schedule.transports {
-            let place = self.place_of(&self.schedule.firings[t.producer as usize]);
-            for (n, hop) in t.hops.iter().enumerate() {
-                let link = &links[hop.link];
-                let role = if n == 0 { Role::Producer } else { Role::Relay };
-                let (buffer, local) = self.memory.place(link.source, t.channel, role, t.token);
-                let from = buffer.rotation(local, 0);
-                let to = if n + 1 < t.hops.len() {
-                    let (buffer, local) = self.memory.place(link.target, t.channel, Role::Relay, t.token);
-                    buffer.rotation(local, 0)
-                } else {
-                    self.consumer_address(link.target, t.channel, t.token).0
-                };
-                let calendar = &mut calendars[hop.link];
-                calendar.gather.push(self.frame(hop.send, place, from, t.word));
-                calendar.scatter.push(self.frame(hop.send + link.latency.0, place, to, t.word));
-            }
-        }
-        for calendar in calendars.values_mut() {
-            calendar.gather = runs(std::mem::take(&mut calendar.gather));
-            calendar.scatter = runs(std::mem::take(&mut calendar.scatter));
-        }
-        calendars
+        let hops = self.schedule.transports.iter().flat_map(|t| {
+            let hops = self.schedule.hops(t).iter();
+            hops.zip(0..).map(move |(hop, n)| (hop.link, (t, n)))
+        });
+        let hops: Csr<LinkId, (&Transport, u32)> = Csr::group(links.len(), hops);
+        let mut pool = Pool::default();
+        let calendar = |link| {
+            let (gather, scatter) = hops.row(link).iter().map(|&(t, hop)| self.hop(t, hop as usize)).unzip();
+            pool.share(LinkCalendar { gather: runs(gather), scatter: runs(scatter) })
+        };
+        links.ids().map(calendar).collect()
+    }
+
+    /// What one hop of a transport sends, and what it stores.
+    fn hop(&self, t: &Transport, n: usize) -> (FrameEntry, FrameEntry) {
+        let hops = self.schedule.hops(t);
+        let Hop { link, send } = hops[n];
+        let link = &self.problem.machine.links()[link];
+        let place = self.place_of(&self.schedule.firings[t.producer as usize]);
+        let role = if n == 0 { Role::Producer } else { Role::Relay };
+        let (buffer, local) = self.memory.place(link.source, t.channel, role, t.token);
+        let from = buffer.rotation(local, 0);
+        let to = if n + 1 < hops.len() {
+            let (buffer, local) = self.memory.place(link.target, t.channel, Role::Relay, t.token);
+            buffer.rotation(local, 0)
+        } else {
+            self.consumer_address(link.target, t.channel, t.token).0
+        };
+        (self.frame(send, place, from, t.word), self.frame(send + link.latency.0, place, to, t.word))
     }
 
     fn frame(&self, tick: i64, place: u32, address: Rotation, word: u32) -> FrameEntry {

@@ -6,7 +6,7 @@
 use crate::analysis::{DependencyId, FiringId, max_cycle_ratio};
 use crate::distance::UNREACHABLE;
 use crate::problem::{LOCAL, Problem, components};
-use crate::routing::{NoPath, Routes, route};
+use crate::routing::{Flow, NoPath, Routes, route};
 use num_rational::Ratio;
 use sim_core::{Id, IdVec, Machine, NodeId};
 use std::collections::{BTreeSet, BinaryHeap};
@@ -24,7 +24,7 @@ pub(crate) struct Placed {
     pub(crate) compute: Ratio<i64>,
     pub(crate) link: i64,
     pub(crate) recurrence: Ratio<i64>,
-    /// Σ words × ticks of distance.
+    /// Σ words × ticks of distance; 0 if nothing could be moved.
     pub(crate) carried: i64,
 }
 
@@ -41,7 +41,9 @@ pub(crate) fn evaluate(problem: &Problem<'_>, node_of: Vec<NodeId>, slots: i64) 
     let routes = route(problem.distances, &flows, slots)?;
     let compute = fullest(problem.machine, problem.loads(&node_of));
     let recurrence = recurrence(problem, &flow_of, &routes);
-    let carried = flows.iter().map(|flow| flow.words * problem.distances.between(flow.from, flow.to)).sum();
+    // Only placements are compared by it, and distances between all nodes are quadratic.
+    let distance = |flow: &Flow| problem.distances.between(flow.from, flow.to);
+    let carried = if problem.is_pinned() { 0 } else { flows.iter().map(|flow| flow.words * distance(flow)).sum() };
     let link = routes.load_max();
     Ok(Placed { node_of, repeats: 1, flow_of, compute, link, recurrence, carried, routes })
 }
@@ -63,7 +65,7 @@ pub(crate) fn delays(
 ) -> IdVec<DependencyId, i64> {
     let links = problem.machine.links();
     let latency: Vec<i64> =
-        routes.paths.iter().map(|path| path.iter().map(|&link| links[link].latency.hop().0).sum()).collect();
+        routes.paths().map(|path| path.iter().map(|&link| links[link].latency.hop().0).sum()).collect();
     let delay = |(dependency, &flow): (DependencyId, &u32)| {
         if flow == LOCAL { 0 } else { latency[flow as usize] + problem.words(dependency) - 1 }
     };
@@ -96,6 +98,10 @@ const SWIFT_STEPS: usize = 1 << 20;
 /// node are offered beside the one with the best bound. Deterministic.
 pub(crate) fn place(problem: &Problem<'_>, target: Ratio<i64>) -> Result<Vec<Placed>, NoPath> {
     let slots = target.ceil().to_integer();
+    if problem.is_pinned() {
+        let pinned: Vec<NodeId> = problem.items.iter().filter_map(|item| item.pin).collect();
+        return evaluate(problem, problem.nodes_of_firings(&pinned), slots).map(|placed| vec![placed]);
+    }
     let mut draft = Draft::new(problem, target);
     draft.arrange();
     let evaluated = |draft: &Draft<'_>| evaluate(problem, problem.nodes_of_firings(&draft.nodes), slots);

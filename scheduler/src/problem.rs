@@ -18,9 +18,9 @@ pub(crate) struct Problem<'a> {
     pub(crate) items: Vec<Item>,
     /// Item of every firing.
     pub(crate) item_of: Vec<u32>,
-    /// Traffic between different items, by (from, to), in words per metacycle.
+    /// Traffic between different items, by (from, to), in words per metacycle. None where every item is pinned.
     pub(crate) traffic: Vec<Traffic>,
-    /// Positions in `traffic` of every item, as either end.
+    /// Positions in `traffic` of every item, as either end; empty where every item is pinned.
     pub(crate) around: Vec<Vec<u32>>,
     /// Longest firing.
     pub(crate) duration_max: i64,
@@ -70,7 +70,9 @@ impl<'a> Problem<'a> {
             }
         }
         let mut words: BTreeMap<(u32, u32), i64> = BTreeMap::new();
-        for dependency in graph.dependencies().values() {
+        // Where nothing can be moved, nobody asks who talks to whom.
+        let movable = items.iter().any(|item| item.pin.is_none());
+        for dependency in graph.dependencies().values().filter(|_| movable) {
             let ends = (item_of[dependency.from.index()], item_of[dependency.to.index()]);
             if let Some(channel) = dependency.channel
                 && ends.0 != ends.1
@@ -79,9 +81,11 @@ impl<'a> Problem<'a> {
                 *words.entry(ends).or_insert(0) += tokens * i64::from(app.channels()[channel].token_words());
             }
         }
-        for (component, members) in components(items.len(), words.keys().copied()).into_iter().enumerate() {
-            for item in members {
-                items[item].component = component as u32;
+        if movable {
+            for (component, members) in components(items.len(), words.keys().copied()).into_iter().enumerate() {
+                for item in members {
+                    items[item].component = component as u32;
+                }
             }
         }
         let traffic: Vec<Traffic> = words
@@ -91,13 +95,18 @@ impl<'a> Problem<'a> {
                 Traffic { from, to, words, cyclic }
             })
             .collect();
-        let mut around = vec![Vec::new(); items.len()];
+        let mut around = vec![Vec::new(); if movable { items.len() } else { 0 }];
         for (i, t) in traffic.iter().enumerate() {
             around[t.from as usize].push(i as u32);
             around[t.to as usize].push(i as u32);
         }
         let machine = distances.machine();
         Self { app, machine, distances, graph, items, item_of, traffic, around, duration_max }
+    }
+
+    /// Whether every item has its node.
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.items.iter().all(|item| item.pin.is_some())
     }
 
     /// Expands a node per item to a node per firing.

@@ -23,7 +23,7 @@ fn graph(actors: &[(&str, usize)], edges: &[Edge]) -> App {
         .iter()
         .enumerate()
         .map(|(i, &(name, source, produce, target, consume, initial))| Channel {
-            name: name.to_owned().into(),
+            name: name.into(),
             source: ActorId(source as u32),
             source_port: port(i, |edge| edge.1),
             target: ActorId(target as u32),
@@ -202,7 +202,7 @@ impl Behaviour for Sum {
 /// A counter whose one output feeds an actor with plain and an actor with opaque state, and a third that has no output.
 fn multicast() -> App {
     let one = |name: &str, source, source_port, target, rate: u32| Channel {
-        name: name.to_owned().into(),
+        name: name.into(),
         source: ActorId(source),
         source_port,
         target: ActorId(target),

@@ -92,11 +92,12 @@ impl<'a> ScheduleJson<'a> {
             start: firing.start,
             exec: firing.exec,
         };
+        let schedule = &compiled.schedule;
         let transport = |transport: &Transport| TransportJson {
             channel: &app.channels()[transport.channel].name,
             token: transport.token,
             word: transport.word,
-            hops: transport.hops.iter().map(|hop| HopJson { link: hop.link.0, send: hop.send }).collect(),
+            hops: schedule.hops(transport).iter().map(|hop| HopJson { link: hop.link.0, send: hop.send }).collect(),
         };
         let buffer = |buffer: &Buffer| BufferJson {
             node: buffer.node.0,
@@ -109,7 +110,6 @@ impl<'a> ScheduleJson<'a> {
             tokens: buffer.tokens,
             slots: buffer.slots,
         };
-        let schedule = &compiled.schedule;
         Self {
             version: 1,
             app: app.name(),

@@ -1,7 +1,7 @@
 //! Good calendars for tests: a generator of small applications, machines, and calendars that execute them.
 
 use crate::planner::Planner;
-use calendars::{CalendarSet, LinkCalendar, NodeCalendar};
+use calendars::{CalendarSet, NodeCalendar, Shared};
 use sim_core::app::{Actor, ActorState, Channel, InitialTokens};
 use sim_core::ids::{ActorId, IdVec, NodeId};
 use sim_core::machine::{Link, Node};
@@ -91,7 +91,7 @@ pub(crate) fn empty_calendars(machine: &Machine, metacycle: i64, unroll: u32) ->
         metacycle,
         unroll,
         nodes: IdVec::filled(NodeCalendar::default(), machine.nodes().len()),
-        links: IdVec::filled(LinkCalendar::default(), machine.links().len()),
+        links: IdVec::filled(Shared::default(), machine.links().len()),
     }
 }
 

@@ -92,6 +92,9 @@ struct Slotter<'a> {
     arrivals: IdVec<DependencyId, i64>,
     /// Whether a dependency's transport has its slots.
     carried: IdVec<DependencyId, bool>,
+    /// For firings on cycles: the start below which they never come, if slots are no matter, and the last one tried.
+    earliest: Vec<i64>,
+    last_start: Vec<i64>,
 }
 
 impl<'a> Slotter<'a> {
@@ -99,7 +102,7 @@ impl<'a> Slotter<'a> {
         let graph = &problem.graph;
         let mut offsets = vec![0];
         for (dependency, &flow) in placed.flow_of.iter() {
-            let hops = if flow == LOCAL { 0 } else { placed.routes.paths[flow as usize].len() };
+            let hops = if flow == LOCAL { 0 } else { placed.routes.path(flow).len() };
             offsets.push(offsets[dependency.index()] + hops * problem.words(dependency) as usize);
         }
         Self {
@@ -118,6 +121,8 @@ impl<'a> Slotter<'a> {
             offsets,
             arrivals: IdVec::filled(0, graph.dependencies().len()),
             carried: IdVec::filled(false, graph.dependencies().len()),
+            earliest: vec![0; graph.len()],
+            last_start: vec![UNPLACED; graph.len()],
         }
     }
 
@@ -149,7 +154,7 @@ impl<'a> Slotter<'a> {
         let mut arrival = self.end(self.problem.graph.dependencies()[dependency].from);
         let flow = self.placed.flow_of[dependency];
         if flow != LOCAL {
-            let path = &self.placed.routes.paths[flow as usize];
+            let path = self.placed.routes.path(flow);
             let words = self.problem.words(dependency) as usize;
             let at = self.offsets[dependency.index()];
             // The send ticks of the hop before plus its latency, in the place where this hop's will stand.
@@ -186,7 +191,7 @@ impl<'a> Slotter<'a> {
         if !std::mem::take(&mut self.carried[dependency]) || flow == LOCAL {
             return;
         }
-        let path = &self.placed.routes.paths[flow as usize];
+        let path = self.placed.routes.path(flow);
         let sends = &self.sends[self.range(dependency)];
         for (hop, &link) in path.iter().enumerate() {
             let sends: Vec<i64> = sends.iter().skip(hop).step_by(path.len()).copied().collect();

@@ -56,7 +56,7 @@ fn scaled(draft: &Draft, execs: u64, tokens: u64) -> Draft {
 
 /// The links of every word of a metacycle.
 fn routes(compiled: &Compiled) -> Vec<(ChannelId, u32, u32, Vec<LinkId>)> {
-    let links = |transport: &Transport| transport.hops.iter().map(|hop| hop.link).collect();
+    let links = |transport: &Transport| compiled.schedule.hops(transport).iter().map(|hop| hop.link).collect();
     compiled.schedule.transports.iter().map(|t| (t.channel, t.token, t.word, links(t))).collect()
 }
 
