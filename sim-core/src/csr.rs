@@ -37,6 +37,16 @@ impl<K: Id, V: Clone> Csr<K, V> {
         Self { offsets, values, kind: PhantomData }
     }
 
+    /// Freezes rows that are given in order.
+    pub fn from_rows(rows: impl IntoIterator<Item: IntoIterator<Item = V>>) -> Self {
+        let (mut offsets, mut values) = (vec![0], Vec::new());
+        for row in rows {
+            values.extend(row);
+            offsets.push(u32::try_from(values.len()).expect("rows are counted in 32 bits"));
+        }
+        Self { offsets, values, kind: PhantomData }
+    }
+
     /// The list of `key`.
     #[must_use]
     pub fn row(&self, key: K) -> &[V] {

@@ -128,7 +128,7 @@ impl FrameChannels {
     pub fn new(machine: &Machine, calendars: &CalendarSet, verified: &Verified) -> Self {
         let mut channels = Self::default();
         for (link, calendar) in calendars.links.iter() {
-            let sent: Vec<ChannelId> = verified.frames[link].iter().map(|word| word.channel).collect();
+            let sent: Vec<ChannelId> = verified.frames.row(link).iter().map(|word| word.channel).collect();
             let latency = machine.links()[link].latency.0;
             let of_store = |store: &FrameEntry| {
                 let slot = (store.slot - latency).rem_euclid(calendars.metacycle);
