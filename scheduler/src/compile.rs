@@ -3,7 +3,7 @@
 //! Bound → placement and routing for a few numbers of unrolled iterations → slots at the shortest metacycle that works →
 //! memory → calendars → verifier. Each stage is a module; this one decides what is tried, in which order.
 
-use crate::analysis::{AnalysisError, FiringGraph, Repetition, TooManyFirings, analyse};
+use crate::analysis::{AnalysisError, FiringGraph, Repetition, TooManyFirings, analyse_firings};
 use crate::bounds::{Bound, BoundKind, any_placement};
 use crate::buffers::{AddressOverflow, allocate};
 use crate::distance::Distances;
@@ -252,13 +252,13 @@ impl From<TooManyFirings> for CompileError {
 /// # Errors
 /// [`CompileError`]: the application is at fault, or no feasible calendar exists.
 pub fn compile(app: &App, machine: &Machine, options: &Options) -> Result<Compiled, CompileError> {
-    let analysis = analyse(app)?;
+    let (analysis, single) = analyse_firings(app)?;
     let pins = check_machine(app, machine, options)?;
     let distances = Distances::new(machine);
     let (repetition, max_unroll) = (&analysis.repetition, options.max_unroll.max(1));
     let compiler = Compiler { app, machine, repetition, distances: &distances, pins: &pins };
-    let single = compiler.graph(1)?;
-    let bound = any_placement(app, machine, repetition, &single, &pins);
+    compiler.check_words(1)?;
+    let bound = any_placement(app, machine, &analysis, &single, &pins);
     let mut best = compiler.solve(single, bound, max_unroll)?;
     if best.period() <= bound.ticks {
         return compiler.finish(best, bound);
@@ -322,12 +322,14 @@ const MANY: i64 = 20_000;
 const BETWEEN: usize = 4;
 
 /// A placement of U iterations that is worth looking for slots.
-struct Candidate {
+struct Candidate<'a> {
     /// Ticks per iteration, if slots allow.
     promised: Ratio<i64>,
     unroll: u32,
     /// Node of every firing.
     nodes: Vec<NodeId>,
+    /// The problem, if it need not be stated again.
+    problem: Option<Problem<'a>>,
 }
 
 /// A placed and routed problem without slots.
@@ -414,6 +416,12 @@ impl Solution<'_> {
 
 impl<'a> Compiler<'a> {
     fn graph(&self, unroll: u32) -> Result<FiringGraph, CompileError> {
+        self.check_words(unroll)?;
+        Ok(FiringGraph::new(self.app, self.repetition, unroll)?)
+    }
+
+    /// Whether the words of `unroll` iterations are few enough to be planned one by one.
+    fn check_words(&self, unroll: u32) -> Result<(), CompileError> {
         let mut words = 0_u64;
         for channel in self.app.channels().values() {
             let moved =
@@ -428,7 +436,7 @@ impl<'a> Compiler<'a> {
                 });
             }
         }
-        Ok(FiringGraph::new(self.app, self.repetition, unroll)?)
+        Ok(())
     }
 
     fn problem(&self, graph: FiringGraph) -> Problem<'a> {
@@ -438,12 +446,12 @@ impl<'a> Compiler<'a> {
     /// Places several numbers of iterations and finds slots, most promising first, until no other can be faster.
     fn solve(&self, single: FiringGraph, bound: Bound, max_unroll: u32) -> Result<Solution<'a>, CompileError> {
         let mut best: Option<Solution<'a>> = None;
-        for Candidate { promised, unroll, nodes } in self.candidates(single, bound, max_unroll)? {
+        for Candidate { promised, unroll, nodes, problem } in self.candidates(single, bound, max_unroll)? {
             let known = best.as_ref().map(Solution::period);
             if known.is_some_and(|known| known <= promised) {
                 break;
             }
-            if let Some(solution) = self.slot(unroll, &nodes, max_unroll, known)?
+            if let Some(solution) = self.slot(unroll, &nodes, problem, max_unroll, known)?
                 && known.is_none_or(|known| solution.period() < known)
             {
                 best = Some(solution);
@@ -453,7 +461,12 @@ impl<'a> Compiler<'a> {
     }
 
     /// Placements, the most promising first.
-    fn candidates(&self, single: FiringGraph, bound: Bound, max_unroll: u32) -> Result<Vec<Candidate>, CompileError> {
+    fn candidates(
+        &self,
+        single: FiringGraph,
+        bound: Bound,
+        max_unroll: u32,
+    ) -> Result<Vec<Candidate<'a>>, CompileError> {
         // A firing may not be longer than the metacycle: longer firings of consecutive iterations take turns on cores.
         let longest = single.firings().map(|firing| single.duration(firing)).max().unwrap_or(1);
         let least =
@@ -468,6 +481,10 @@ impl<'a> Compiler<'a> {
                 _ => self.graph(unroll)?,
             };
             let problem = self.problem(graph);
+            if let Some(nodes) = problem.pinned().filter(|_| least == most) {
+                // Nothing to choose between: it is routed once, when it is solved.
+                return Ok(vec![Candidate { promised: bound.ticks, unroll, nodes, problem: Some(problem) }]);
+            }
             let all = place(&problem, bound.ticks * i64::from(unroll)).map_err(|no| self.unreachable(no))?;
             let period = |placed: &Placed| placed.bound().max(Ratio::from_integer(longest)) / i64::from(unroll);
             let reached = period(&all[0]) <= bound.ticks;
@@ -475,6 +492,7 @@ impl<'a> Compiler<'a> {
                 promised: period(&placed),
                 unroll,
                 nodes: placed.node_of,
+                problem: None,
             }));
             if reached {
                 break;
@@ -493,10 +511,12 @@ impl<'a> Compiler<'a> {
         &self,
         unroll: u32,
         nodes: &[NodeId],
+        problem: Option<Problem<'a>>,
         max_unroll: u32,
         known: Option<Ratio<i64>>,
     ) -> Result<Option<Solution<'a>>, CompileError> {
-        let once = self.repeated(unroll, 1, nodes)?;
+        let problem = problem.map_or_else(|| self.graph(unroll).map(|graph| self.problem(graph)), Ok)?;
+        let once = self.routed(problem, nodes.to_vec(), 1)?;
         let base = once.shortest();
         let repeats = i64::from(max_unroll / unroll);
         // Of the numbers of repetitions, those that lose least by rounding up to whole ticks.
@@ -537,7 +557,10 @@ impl<'a> Compiler<'a> {
             }
             base += firings;
         }
-        let problem = self.problem(graph);
+        self.routed(self.problem(graph), node_of, repeats)
+    }
+
+    fn routed(&self, problem: Problem<'a>, node_of: Vec<NodeId>, repeats: u32) -> Result<Routed<'a>, CompileError> {
         let slots = self.slots_aimed_at(&problem, &node_of);
         let placed = evaluate(&problem, node_of, slots).map_err(|no| self.unreachable(no))?;
         let placed = Placed { repeats, ..placed };
@@ -570,11 +593,12 @@ impl<'a> Compiler<'a> {
                 return Err(CompileError::MemoryShort { node: data.name.clone(), needed, available });
             }
         }
-        let mut schedule = emit::schedule(&problem, &placed, &slotted);
-        let calendars = emit::emit(&problem, &placed, &memory, &schedule);
-        schedule.buffers = memory.buffers;
+        let firings = emit::firings(&problem, &placed, &slotted);
+        let calendars = emit::emit(&problem, &placed, &slotted, &memory, &firings);
         self.check_depth(&calendars)?;
-        let unroll = schedule.unroll;
+        let (metacycle, unroll) = (slotted.metacycle, problem.graph.unroll());
+        let (transports, hops) = emit::transports(&problem, &placed, &slotted);
+        let schedule = Schedule { metacycle, unroll, firings, transports, hops, buffers: memory.buffers };
         let per_iteration = |ticks: Ratio<i64>| ticks / i64::from(unroll);
         let placed_bound = Bound::largest([
             Bound {

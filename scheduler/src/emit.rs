@@ -1,30 +1,32 @@
 //! Emission: a schedule written as calendars.
 
-use crate::analysis::DependencyId;
+use crate::analysis::{DependencyId, FiringId};
 use crate::buffers::{Memory, consumed_number, tokens_per_metacycle};
 use crate::placement::Placed;
 use crate::problem::{LOCAL, Problem};
-use crate::schedule::{Hop, Role, Schedule, ScheduledFiring, Transport};
+use crate::schedule::{Hop, Role, ScheduledFiring, Transport};
 use crate::slotting::Slotted;
 use calendars::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Pool, Rotation, Shared};
 use sim_core::{ChannelId, Csr, Id, IdVec, LinkId, NodeId};
 
-/// Lists firings and transports of a solution; the buffers are still those of the memory.
-pub(crate) fn schedule(problem: &Problem<'_>, placed: &Placed, slotted: &Slotted) -> Schedule {
+/// Lists the firings of a solution, by actor and index.
+pub(crate) fn firings(problem: &Problem<'_>, placed: &Placed, slotted: &Slotted) -> Vec<ScheduledFiring> {
     let graph = &problem.graph;
-    let firings = graph
-        .firings()
-        .map(|firing| ScheduledFiring {
-            actor: graph.actor_of(firing),
-            index: graph.index_of(firing),
-            node: placed.node_of[firing.index()],
-            core: slotted.cores[firing.index()],
-            start: slotted.starts[firing.index()],
-            exec: graph.duration(firing),
-        })
-        .collect();
+    let scheduled = |firing: FiringId| ScheduledFiring {
+        actor: graph.actor_of(firing),
+        index: graph.index_of(firing),
+        node: placed.node_of[firing.index()],
+        core: slotted.cores[firing.index()],
+        start: slotted.starts[firing.index()],
+        exec: graph.duration(firing),
+    };
+    graph.firings().map(scheduled).collect()
+}
+
+/// Lists the transports of a solution, by channel, token and word, and their frames.
+pub(crate) fn transports(problem: &Problem<'_>, placed: &Placed, slotted: &Slotted) -> (Vec<Transport>, Vec<Hop>) {
     let (mut transports, mut hops) = (Vec::new(), Vec::new());
-    for (id, d) in graph.dependencies().iter() {
+    for (id, d) in problem.graph.dependencies().iter() {
         let Some(channel) = d.channel.filter(|_| placed.flow_of[id] != LOCAL) else { continue };
         let path = placed.routes.path(placed.flow_of[id]);
         let words = problem.token_words(channel) as u32;
@@ -35,20 +37,25 @@ pub(crate) fn schedule(problem: &Problem<'_>, placed: &Placed, slotted: &Slotted
             transports.push(Transport { channel, token, word, producer: d.from.0, hops: first..hops.len() });
         }
     }
-    transports.sort_by_key(|t| (t.channel, t.token, t.word));
-    let (metacycle, unroll) = (slotted.metacycle, graph.unroll());
-    Schedule { metacycle, unroll, firings, transports, hops, buffers: Vec::new() }
+    transports.sort_unstable_by_key(|t| (t.channel, t.token, t.word));
+    (transports, hops)
 }
 
-/// Writes a schedule as calendars.
-pub(crate) fn emit(problem: &Problem<'_>, placed: &Placed, memory: &Memory, schedule: &Schedule) -> CalendarSet {
-    let emitter = Emitter { problem, placed, memory, schedule, carriers: Carriers::new(problem) };
+/// Writes a solution as calendars.
+pub(crate) fn emit(
+    problem: &Problem<'_>,
+    placed: &Placed,
+    slotted: &Slotted,
+    memory: &Memory,
+    firings: &[ScheduledFiring],
+) -> CalendarSet {
+    let emitter = Emitter { problem, placed, slotted, memory, firings, carriers: Carriers::new(problem) };
     CalendarSet {
         version: CalendarSet::VERSION,
         app: problem.app.name().to_owned(),
         machine: problem.machine.name().to_owned(),
-        metacycle: schedule.metacycle,
-        unroll: schedule.unroll,
+        metacycle: slotted.metacycle,
+        unroll: problem.graph.unroll(),
         nodes: emitter.nodes(),
         links: emitter.links(),
     }
@@ -57,8 +64,10 @@ pub(crate) fn emit(problem: &Problem<'_>, placed: &Placed, memory: &Memory, sche
 struct Emitter<'a> {
     problem: &'a Problem<'a>,
     placed: &'a Placed,
+    slotted: &'a Slotted,
     memory: &'a Memory,
-    schedule: &'a Schedule,
+    /// By [`FiringId`].
+    firings: &'a [ScheduledFiring],
     carriers: Carriers,
 }
 
@@ -98,7 +107,7 @@ impl Carriers {
 impl Emitter<'_> {
     fn nodes(&self) -> IdVec<NodeId, NodeCalendar> {
         let machine = self.problem.machine.nodes();
-        let by_node = self.schedule.firings.iter().map(|firing| (firing.node, firing));
+        let by_node = self.firings.iter().map(|firing| (firing.node, firing));
         let firings = Csr::group(machine.len(), by_node);
         let mut pool = Pool::default();
         let calendar = |node: NodeId| {
@@ -128,8 +137,8 @@ impl Emitter<'_> {
             }
         }
         ComputeEntry {
-            slot: firing.start % self.schedule.metacycle,
-            first: (firing.start / self.schedule.metacycle) as u32,
+            slot: firing.start % self.slotted.metacycle,
+            first: (firing.start / self.slotted.metacycle) as u32,
             place: self.place_of(firing),
             core: firing.core,
             actor: firing.actor,
@@ -163,47 +172,66 @@ impl Emitter<'_> {
     /// Place of a firing among the U iterations of a metacycle.
     fn place_of(&self, firing: &ScheduledFiring) -> u32 {
         let firings = self.problem.graph.firings_of(firing.actor).len() as u32;
-        firing.index / (firings / self.schedule.unroll)
+        firing.index / (firings / self.problem.graph.unroll())
     }
 
     fn links(&self) -> IdVec<LinkId, Shared<LinkCalendar>> {
-        let links = self.problem.machine.links();
-        let hops = self.schedule.transports.iter().flat_map(|t| {
-            let hops = self.schedule.hops(t).iter();
-            hops.zip(0..).map(move |(hop, n)| (hop.link, (t, n)))
+        let dependencies = self.problem.graph.dependencies().ids();
+        let remote = dependencies.filter(|&id| self.placed.flow_of[id] != LOCAL);
+        let frames = remote.flat_map(|dependency| {
+            let path = self.placed.routes.path(self.placed.flow_of[dependency]);
+            let hops = path.iter().zip(0..);
+            hops.flat_map(move |(&link, hop)| {
+                let words = 0..self.problem.words(dependency) as u32;
+                words.map(move |word| (link, Frame { dependency, word, hop }))
+            })
         });
-        let hops: Csr<LinkId, (&Transport, u32)> = Csr::group(links.len(), hops);
+        let frames: Csr<LinkId, Frame> = Csr::group(self.problem.machine.links().len(), frames);
         let mut pool = Pool::default();
         let calendar = |link| {
-            let (gather, scatter) = hops.row(link).iter().map(|&(t, hop)| self.hop(t, hop as usize)).unzip();
+            let (gather, scatter) = frames.row(link).iter().map(|&frame| self.hop(frame)).unzip();
             pool.share(LinkCalendar { gather: runs(gather), scatter: runs(scatter) })
         };
-        links.ids().map(calendar).collect()
+        self.problem.machine.links().ids().map(calendar).collect()
     }
 
-    /// What one hop of a transport sends, and what it stores.
-    fn hop(&self, t: &Transport, n: usize) -> (FrameEntry, FrameEntry) {
-        let hops = self.schedule.hops(t);
-        let Hop { link, send } = hops[n];
-        let link = &self.problem.machine.links()[link];
-        let place = self.place_of(&self.schedule.firings[t.producer as usize]);
-        let role = if n == 0 { Role::Producer } else { Role::Relay };
-        let (buffer, local) = self.memory.place(link.source, t.channel, role, t.token);
+    /// What a frame sends, and what it stores.
+    fn hop(&self, frame: Frame) -> (FrameEntry, FrameEntry) {
+        let Frame { dependency, word, hop } = frame;
+        let d = &self.problem.graph.dependencies()[dependency];
+        let channel = d.channel.expect("only channels move words");
+        let path = self.placed.routes.path(self.placed.flow_of[dependency]);
+        let link = &self.problem.machine.links()[path[hop as usize]];
+        let send = self.slotted.sends(dependency)[word as usize * path.len() + hop as usize];
+        let words = self.problem.token_words(channel) as u32;
+        let (token, word) = (d.first_token as u32 + word / words, word % words);
+        let place = self.place_of(&self.firings[d.from.index()]);
+        let role = if hop == 0 { Role::Producer } else { Role::Relay };
+        let (buffer, local) = self.memory.place(link.source, channel, role, token);
         let from = buffer.rotation(local, 0);
-        let to = if n + 1 < hops.len() {
-            let (buffer, local) = self.memory.place(link.target, t.channel, Role::Relay, t.token);
+        let to = if (hop as usize) + 1 < path.len() {
+            let (buffer, local) = self.memory.place(link.target, channel, Role::Relay, token);
             buffer.rotation(local, 0)
         } else {
-            self.consumer_address(link.target, t.channel, t.token).0
+            self.consumer_address(link.target, channel, token).0
         };
-        (self.frame(send, place, from, t.word), self.frame(send + link.latency.0, place, to, t.word))
+        (self.frame(send, place, from, word), self.frame(send + link.latency.0, place, to, word))
     }
 
     fn frame(&self, tick: i64, place: u32, address: Rotation, word: u32) -> FrameEntry {
-        let metacycle = self.schedule.metacycle;
+        let metacycle = self.slotted.metacycle;
         let address = Rotation { base: address.base + word, ..address };
         FrameEntry { slot: tick % metacycle, length: 1, first: (tick / metacycle) as u32, place, address }
     }
+}
+
+/// One word of a dependency on one hop of its path.
+#[derive(Clone, Copy)]
+struct Frame {
+    dependency: DependencyId,
+    /// Among those of all its tokens.
+    word: u32,
+    hop: u32,
 }
 
 /// Tokens that firing `index` moves, numbered over all firings from 0.

@@ -98,9 +98,8 @@ const SWIFT_STEPS: usize = 1 << 20;
 /// node are offered beside the one with the best bound. Deterministic.
 pub(crate) fn place(problem: &Problem<'_>, target: Ratio<i64>) -> Result<Vec<Placed>, NoPath> {
     let slots = target.ceil().to_integer();
-    if problem.is_pinned() {
-        let pinned: Vec<NodeId> = problem.items.iter().filter_map(|item| item.pin).collect();
-        return evaluate(problem, problem.nodes_of_firings(&pinned), slots).map(|placed| vec![placed]);
+    if let Some(nodes) = problem.pinned() {
+        return evaluate(problem, nodes, slots).map(|placed| vec![placed]);
     }
     let mut draft = Draft::new(problem, target);
     draft.arrange();

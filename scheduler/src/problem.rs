@@ -109,6 +109,12 @@ impl<'a> Problem<'a> {
         self.items.iter().all(|item| item.pin.is_some())
     }
 
+    /// The node of every firing, if pins decide all of them.
+    pub(crate) fn pinned(&self) -> Option<Vec<NodeId>> {
+        let nodes: Option<Vec<NodeId>> = self.items.iter().map(|item| item.pin).collect();
+        nodes.map(|nodes| self.nodes_of_firings(&nodes))
+    }
+
     /// Expands a node per item to a node per firing.
     pub(crate) fn nodes_of_firings(&self, nodes: &[NodeId]) -> Vec<NodeId> {
         self.item_of.iter().map(|&item| nodes[item as usize]).collect()
@@ -135,21 +141,31 @@ impl<'a> Problem<'a> {
     /// All dependencies of a channel between two nodes make one flow, unless that is more than `heavy` words.
     pub(crate) fn flows(&self, node_of: &[NodeId], heavy: i64) -> (Vec<Flow>, IdVec<DependencyId, u32>) {
         let mut flows: Vec<Flow> = Vec::new();
-        let mut open: BTreeMap<(ChannelId, NodeId, NodeId), u32> = BTreeMap::new();
+        // Most channels have one flow: the last of each is looked at first, and only those before it are kept in a tree.
+        let mut last = IdVec::filled(LOCAL, self.app.channels().len());
+        let mut earlier: BTreeMap<(ChannelId, NodeId, NodeId), u32> = BTreeMap::new();
         let mut flow_of = IdVec::filled(LOCAL, self.graph.dependencies().len());
         for (dependency, d) in self.graph.dependencies().iter() {
             let (from, to) = (node_of[d.from.index()], node_of[d.to.index()]);
             let Some(channel) = d.channel.filter(|_| from != to) else { continue };
             let words = self.words(dependency);
-            let key = (channel, from, to);
-            let flow = match open.get(&key) {
-                Some(&flow) if flows[flow as usize].words + words <= heavy => flow,
+            let known = flows.get(last[channel] as usize).copied();
+            let open = match known {
+                Some(flow) if (flow.from, flow.to) == (from, to) => Some(last[channel]),
+                Some(flow) => {
+                    earlier.insert((channel, flow.from, flow.to), last[channel]);
+                    earlier.get(&(channel, from, to)).copied()
+                }
+                None => None,
+            };
+            let flow = match open {
+                Some(flow) if flows[flow as usize].words + words <= heavy => flow,
                 _ => {
                     flows.push(Flow { from, to, words: 0, channel });
                     flows.len() as u32 - 1
                 }
             };
-            open.insert(key, flow);
+            last[channel] = flow;
             flows[flow as usize].words += words;
             flow_of[dependency] = flow;
         }

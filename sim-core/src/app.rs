@@ -101,7 +101,7 @@ pub struct Actor {
     /// Whether its tokens come from outside (see [`App::feed`]).
     pub fed: bool,
     /// Where it was declared.
-    pub place: Option<SourcePlace>,
+    pub place: Option<Box<SourcePlace>>,
 }
 
 impl Actor {
@@ -186,7 +186,7 @@ pub struct Channel {
     /// Tokens present before tick 0.
     pub initial: InitialTokens,
     /// Where it was declared.
-    pub place: Option<SourcePlace>,
+    pub place: Option<Box<SourcePlace>>,
 }
 
 impl Channel {
@@ -227,13 +227,15 @@ impl Channel {
 }
 
 /// A dataflow application. A value that exists is well-formed; whether it is consistent and live is the analyses' verdict.
+///
+/// A clone costs nothing: it shares all parts.
 #[derive(Clone, Debug)]
 pub struct App {
     name: String,
-    actors: IdVec<ActorId, Actor>,
-    channels: IdVec<ChannelId, Channel>,
-    inputs: Csr<ActorId, ChannelId>,
-    outputs: Csr<ActorId, ChannelId>,
+    actors: Arc<IdVec<ActorId, Actor>>,
+    channels: Arc<IdVec<ChannelId, Channel>>,
+    inputs: Arc<Csr<ActorId, ChannelId>>,
+    outputs: Arc<Csr<ActorId, ChannelId>>,
 }
 
 /// Why parts do not make an application.
@@ -374,11 +376,11 @@ impl App {
         let by = |end: fn(&Channel) -> (ActorId, u32)| {
             let mut order: Vec<ChannelId> = channels.ids().collect();
             order.sort_by_key(|&id| (end(&channels[id]), id));
-            Csr::group(actors.len(), order.into_iter().map(|id| (end(&channels[id]).0, id)))
+            Arc::new(Csr::group(actors.len(), order.iter().map(|&id| (end(&channels[id]).0, id))))
         };
         let inputs = by(|c| (c.target, c.target_port));
         let outputs = by(|c| (c.source, c.source_port));
-        let app = Self { name: name.into(), actors, channels, inputs, outputs };
+        let app = Self { name: name.into(), actors: Arc::new(actors), channels: Arc::new(channels), inputs, outputs };
         app.check_ports()?;
         Ok(app)
     }
@@ -459,7 +461,7 @@ impl App {
     /// If `actor` is not a fed source.
     #[must_use]
     pub fn feed(mut self, actor: ActorId, words: Arc<[u64]>) -> Self {
-        let fed = &mut self.actors[actor];
+        let fed = &mut Arc::make_mut(&mut self.actors)[actor];
         assert!(fed.fed, "`{}` is not a fed source", fed.name);
         fed.behaviour = Arc::new(Fed { words });
         self
@@ -470,11 +472,11 @@ impl App {
     /// # Errors
     /// [`AppError::TooLarge`] for too many words.
     pub fn with_token_bits(&self, bits: u64) -> Result<Self, AppError> {
-        let mut channels = self.channels.clone();
+        let mut channels = IdVec::clone(&self.channels);
         for channel in channels.values_mut() {
             channel.token_bits = bits;
         }
-        let mut actors = self.actors.clone();
+        let mut actors = IdVec::clone(&self.actors);
         for (id, actor) in actors.iter_mut() {
             let words = u32::try_from(bits.div_ceil(64).clamp(1, limits::TOKEN_WORDS)).expect("limited");
             let ports = self

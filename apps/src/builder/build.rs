@@ -158,7 +158,7 @@ impl Connection {
             consume: [input.rate].into(),
             token_bits: output.token_bits,
             initial: self.initial.clone(),
-            place: Some(SourcePlace::Code(self.place)),
+            place: Some(Box::new(SourcePlace::Code(self.place))),
         }
     }
 }
@@ -173,7 +173,7 @@ impl Declared {
             behaviour: self.behaviour,
             pin: settings.pin,
             fed: self.fed,
-            place: Some(SourcePlace::Code(self.place)),
+            place: Some(Box::new(SourcePlace::Code(self.place))),
         }
     }
 }

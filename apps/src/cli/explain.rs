@@ -111,11 +111,11 @@ fn place(place: Option<&SourcePlace>) -> Option<Range<usize>> {
 }
 
 fn channel_place(app: &LoadedApp, id: ChannelId) -> Option<Range<usize>> {
-    place(app.app.channels()[id].place.as_ref())
+    place(app.app.channels()[id].place.as_deref())
 }
 
 fn actor_place(app: &LoadedApp, id: ActorId) -> Option<Range<usize>> {
-    place(app.app.actors()[id].place.as_ref())
+    place(app.app.actors()[id].place.as_deref())
 }
 
 /// No calendars.

@@ -260,7 +260,7 @@ impl Draft {
                 consume: rates(&draft.consume.value, phases[target]),
                 token_bits: draft.token_bits,
                 initial: InitialTokens { count: draft.initial.value, values: InitialValues::Mix },
-                place: Some(SourcePlace::Text(draft.place.clone())),
+                place: Some(Box::new(SourcePlace::Text(draft.place.clone()))),
             };
             ports[source].push(MixPort { rates: channel.produce.clone(), words: channel.token_words() });
             inputs[target] += 1;
@@ -274,7 +274,7 @@ impl Draft {
                 behaviour: Arc::new(Mix::new(&draft.name.value, ports)),
                 pin: None,
                 fed: false,
-                place: Some(SourcePlace::Text(draft.place.clone())),
+                place: Some(Box::new(SourcePlace::Text(draft.place.clone()))),
             })
             .collect();
         App::new(self.name.clone(), actors, channels)

@@ -469,7 +469,7 @@ fn places_are_the_users_lines() {
     let app = cd2dat().unwrap();
     let places = app.actors().values().map(|actor| &actor.place).chain(app.channels().values().map(|c| &c.place));
     for place in places {
-        let Some(sim_core::SourcePlace::Code(location)) = place else { panic!("a place in code") };
+        let Some(sim_core::SourcePlace::Code(location)) = place.as_deref() else { panic!("a place in code") };
         assert_eq!(location.file(), file!());
     }
     assert_eq!(app.actors().ids().last().unwrap().index(), 5);
