@@ -96,7 +96,7 @@ impl Compile {
         let seconds = start.elapsed().as_secs_f64();
         let directory = folder.map(|folder| {
             write_calendars(&folder, &loaded, &machine, &compiled.calendars)?;
-            let schedule = ScheduleJson::new(&loaded.app, &machine, &compiled);
+            let schedule = ScheduleJson::new(&loaded.app, &machine, &compiled.schedule, &compiled.report);
             folder.write("schedule.json", serde_json::to_string(&schedule).expect("schedules are plain data"))?;
             folder.finish()
         });

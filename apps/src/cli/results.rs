@@ -76,7 +76,7 @@ impl Results {
         failure: Option<&Failure>,
     ) -> Result<PathBuf, Failure> {
         let Self { folder, latest } = self;
-        let compile = prepared.compiled.as_ref().map(|compiled| (&compiled.report).into());
+        let compile = prepared.made.as_ref().map(|(_, report)| report.into());
         let summary = Summary {
             version: 1,
             tidelock: env!("CARGO_PKG_VERSION"),
@@ -89,8 +89,8 @@ impl Results {
         text.push('\n');
         folder.write("summary.json", text)?;
         write_calendars(&folder, &prepared.loaded, &prepared.machine, &prepared.calendars)?;
-        if let Some(compiled) = &prepared.compiled {
-            let schedule = ScheduleJson::new(&prepared.loaded.app, &prepared.machine, compiled);
+        if let Some((schedule, report)) = &prepared.made {
+            let schedule = ScheduleJson::new(&prepared.loaded.app, &prepared.machine, schedule, report);
             folder.write("schedule.json", serde_json::to_string(&schedule).expect("schedules are plain data"))?;
         }
         folder.write("run.ron", run.resolved(&prepared.loaded, &prepared.machine))?;

@@ -9,7 +9,8 @@ use super::session::{Object, Session, counted, facts, grouped, iterations, scale
 use super::{channels, explain, files, tokens};
 use crate::pipeline::{Iterations, RunError, feed, recorded};
 use calendars::{CalendarSet, Verified};
-use scheduler::Compiled;
+use scheduler::schedule::Schedule;
+use scheduler::{Compiled, Report};
 use serde::Serialize;
 use sim_core::digest::DigestLevel;
 use sim_core::engine::Engine;
@@ -93,7 +94,7 @@ pub(crate) struct Prepared {
     pub(crate) calendars: CalendarSet,
     pub(crate) verified: Verified,
     /// Schedule and report, if the calendars were made just now.
-    pub(crate) compiled: Option<Compiled>,
+    pub(crate) made: Option<(Schedule, Report)>,
     /// How long compiling or verifying took.
     pub(crate) took: Duration,
 }
@@ -109,17 +110,18 @@ pub(crate) fn prepare(
     let machine = load::machine(machine, folder)?;
     let loaded = load::app(session, app, Some(&machine), folder)?;
     let start = Instant::now();
-    let (calendars, verified, compiled) = match folder {
+    let (calendars, verified, made) = match folder {
         Some(folder) => {
             let (calendars, verified) = load::verified(folder, &loaded.app, &machine)?;
             (calendars, verified, None)
         }
         None => {
             let compiled = load::compile(session, compile, &loaded, &machine)?;
-            (compiled.calendars.clone(), compiled.verified.clone(), Some(compiled))
+            let Compiled { schedule, calendars, verified, report, .. } = compiled;
+            (calendars, verified, Some((schedule, report)))
         }
     };
-    Ok(Prepared { loaded, machine, calendars, verified, compiled, took: start.elapsed() })
+    Ok(Prepared { loaded, machine, calendars, verified, made, took: start.elapsed() })
 }
 
 /// A run that came to its end.
@@ -149,9 +151,13 @@ struct ChannelJson {
 impl Run {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
         let place = self.place(session)?;
-        let prepared = prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref())?;
+        let mut prepared = prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref())?;
         let app = self.fed(&prepared.loaded.app)?;
         let options = self.options(&app, place.is_some())?;
+        if place.is_none() {
+            // Only results show the schedule: on large machines it takes as much memory as the run.
+            prepared.made = None;
+        }
         let results = place.map(|place| Results::create(&place, &prepared)).transpose()?;
         let failed = |error: RunError| explain::run(&error);
         let program =
