@@ -5,13 +5,13 @@
 
 use crate::analysis::{AnalysisError, FiringGraph, Repetition, TooManyFirings, analyse_firings};
 use crate::bounds::{Bound, BoundKind, any_placement};
-use crate::buffers::{AddressOverflow, allocate};
+use crate::buffers::{AddressOverflow, Memory, allocate};
 use crate::distance::Distances;
 use crate::emit;
 use crate::placement::{Placed, delays, evaluate, fullest, place};
 use crate::problem::Problem;
 use crate::routing::NoPath;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, ScheduledFiring};
 use crate::slotting::{Slotted, slot};
 use calendars::{CalendarSet, Verified};
 use num_rational::Ratio;
@@ -25,19 +25,21 @@ pub struct Options {
     pub max_unroll: u32,
     /// Nodes that actors must run on; they win over the application's own pins.
     pub pins: Vec<(ActorId, NodeId)>,
+    /// Whether the schedule is listed beside the calendars. On large machines it is several times as large.
+    pub schedule: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_unroll: 8, pins: Vec::new() }
+        Self { max_unroll: 8, pins: Vec::new(), schedule: true }
     }
 }
 
 /// A compiled application.
 #[derive(Clone, Debug)]
 pub struct Compiled {
-    /// Where and when everything happens.
-    pub schedule: Schedule,
+    /// Where and when everything happens; `None` if it was not asked for.
+    pub schedule: Option<Schedule>,
     /// The same as calendars.
     pub calendars: CalendarSet,
     /// What the verifier found out about them: the words that frames carry.
@@ -256,7 +258,8 @@ pub fn compile(app: &App, machine: &Machine, options: &Options) -> Result<Compil
     let pins = check_machine(app, machine, options)?;
     let distances = Distances::new(machine);
     let (repetition, max_unroll) = (&analysis.repetition, options.max_unroll.max(1));
-    let compiler = Compiler { app, machine, repetition, distances: &distances, pins: &pins };
+    let list = options.schedule;
+    let compiler = Compiler { app, machine, repetition, distances: &distances, pins: &pins, list };
     compiler.check_words(1)?;
     let bound = any_placement(app, machine, &analysis, &single, &pins);
     let mut best = compiler.solve(single, bound, max_unroll)?;
@@ -266,7 +269,7 @@ pub fn compile(app: &App, machine: &Machine, options: &Options) -> Result<Compil
     let machines = with_fewer_cores(machine);
     let distances: Vec<Distances<'_>> = machines.iter().map(Distances::new).collect();
     for (machine, distances) in machines.iter().zip(&distances) {
-        let fewer = Compiler { app, machine, repetition, distances, pins: &pins };
+        let fewer = Compiler { app, machine, repetition, distances, pins: &pins, list };
         let solution = fewer.solve(fewer.graph(1)?, bound, max_unroll)?;
         if solution.period() < best.period() {
             best = solution;
@@ -308,6 +311,8 @@ struct Compiler<'a> {
     repetition: &'a Repetition,
     distances: &'a Distances<'a>,
     pins: &'a IdVec<ActorId, Option<NodeId>>,
+    /// Whether to list the schedule.
+    list: bool,
 }
 
 /// The part of a known metacycle by which a first schedule may be longer and still promise a shorter one.
@@ -597,8 +602,12 @@ impl<'a> Compiler<'a> {
         let calendars = emit::emit(&problem, &placed, &slotted, &memory, &firings);
         self.check_depth(&calendars)?;
         let (metacycle, unroll) = (slotted.metacycle, problem.graph.unroll());
-        let (transports, hops) = emit::transports(&problem, &placed, &slotted);
-        let schedule = Schedule { metacycle, unroll, firings, transports, hops, buffers: memory.buffers };
+        let latency_ticks = latency(&firings, &problem);
+        let Memory { buffers, used, .. } = memory;
+        let schedule = self.list.then(|| {
+            let (transports, hops) = emit::transports(&problem, &placed, &slotted);
+            Schedule { metacycle, unroll, firings, transports, hops, buffers }
+        });
         let per_iteration = |ticks: Ratio<i64>| ticks / i64::from(unroll);
         let placed_bound = Bound::largest([
             Bound {
@@ -611,18 +620,17 @@ impl<'a> Compiler<'a> {
         .expect("three bounds");
         // What holds for any placement holds for this one.
         let placed_bound = Bound::largest([placed_bound, bound]).expect("two bounds");
-        let latency_ticks = latency(&schedule, &problem);
         // On a large machine the stages before take more memory than what they made.
         drop((problem, placed, slotted));
         let verified = calendars::verify(self.app, self.machine, &calendars).map_err(CompileError::Unsound)?;
         let report = Report {
-            iteration_period: Ratio::new(schedule.metacycle, i64::from(unroll)),
-            metacycle: schedule.metacycle,
+            iteration_period: Ratio::new(metacycle, i64::from(unroll)),
+            metacycle,
             unroll,
             bound,
             placed_bound,
             latency_ticks,
-            memory_words: memory.used,
+            memory_words: used,
             calendar_entries: calendars.entries(),
         };
         let warnings = self.app.actors().values().filter(|actor| actor.exec.contains(&0));
@@ -661,10 +669,10 @@ impl<'a> Compiler<'a> {
 }
 
 /// First start to last end of iteration 0.
-fn latency(schedule: &Schedule, problem: &Problem<'_>) -> i64 {
-    let first_iteration = schedule.firings.iter().filter(|firing| {
+fn latency(firings: &[ScheduledFiring], problem: &Problem<'_>) -> i64 {
+    let first_iteration = firings.iter().filter(|firing| {
         let firings = problem.graph.firings_of(firing.actor).len() as u32;
-        firing.index < firings / schedule.unroll
+        firing.index < firings / problem.graph.unroll()
     });
     let (start, end) =
         first_iteration.fold((i64::MAX, i64::MIN), |(start, end), f| (start.min(f.start), end.max(f.start + f.exec)));

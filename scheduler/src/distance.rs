@@ -9,8 +9,8 @@ use std::rc::Rc;
 /// What an unreachable node is away.
 pub(crate) const UNREACHABLE: i64 = i64::MAX / 4;
 
-/// Nodes up to which paths are searched with whole rows of distances, which are kept: at most 128 MiB.
-const ROWS: usize = 1 << 12;
+/// Nodes up to which a whole row of distances is worth computing for one path.
+const ROW: usize = 1 << 8;
 
 /// Shortest distances *to* a node, per hop λ + 1 ticks; rows are computed when first asked for.
 pub(crate) struct Distances<'a> {
@@ -62,10 +62,11 @@ impl<'a> Distances<'a> {
 
     /// What is ahead of a path from `source` to `target`; `None` if there is none.
     ///
-    /// On large machines only the nodes around `target` are looked at, as far as `source` is away: a row for every target
-    /// of a machine would be quadratic.
+    /// On large machines, unless placement has asked for that row before, only the nodes around `target` are looked at, as
+    /// far as `source` is away: a row for every target of a machine would be quadratic.
     pub(crate) fn ahead(&self, source: NodeId, target: NodeId) -> Option<Ahead<'_>> {
-        if self.machine.nodes().len() <= ROWS {
+        let known = self.rows.borrow()[target.index()].is_some();
+        if known || self.machine.nodes().len() <= ROW {
             let row = self.to(target);
             return (row[source.index()] < UNREACHABLE).then_some(Ahead::Row(row));
         }

@@ -74,7 +74,7 @@ struct Emitter<'a> {
 /// For every token of a metacycle, as produced, the dependency that moves it.
 struct Carriers {
     /// Where the tokens of every channel begin.
-    offsets: IdVec<ChannelId, usize>,
+    offsets: IdVec<ChannelId, u32>,
     carriers: Vec<DependencyId>,
 }
 
@@ -82,17 +82,17 @@ impl Carriers {
     fn new(problem: &Problem<'_>) -> Self {
         let mut tokens = 0;
         let channels = problem.app.channels().ids();
-        let offsets: IdVec<ChannelId, usize> = channels
+        let offsets: IdVec<ChannelId, u32> = channels
             .map(|channel| {
                 let first = tokens;
-                tokens += tokens_per_metacycle(problem, channel) as usize;
+                tokens += tokens_per_metacycle(problem, channel) as u32; // words of a metacycle are limited
                 first
             })
             .collect();
-        let mut carriers = vec![DependencyId(0); tokens];
+        let mut carriers = vec![DependencyId(0); tokens as usize];
         for (id, d) in problem.graph.dependencies().iter() {
             if let Some(channel) = d.channel {
-                let first = offsets[channel] + d.first_token as usize;
+                let first = offsets[channel] as usize + d.first_token as usize;
                 carriers[first..first + d.tokens as usize].fill(id);
             }
         }
@@ -100,7 +100,7 @@ impl Carriers {
     }
 
     fn of(&self, channel: ChannelId, token: u32) -> DependencyId {
-        self.carriers[self.offsets[channel] + token as usize]
+        self.carriers[(self.offsets[channel] + token) as usize]
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn evaluate(problem: &Problem<'_>, node_of: Vec<NodeId>, slots: i64) 
     // Only placements are compared by it, and distances between all nodes are quadratic.
     let distance = |flow: &Flow| problem.distances.between(flow.from, flow.to);
     let carried = if problem.is_pinned() { 0 } else { flows.iter().map(|flow| flow.words * distance(flow)).sum() };
-    let link = routes.load_max();
+    let link = routes.load_max;
     Ok(Placed { node_of, repeats: 1, flow_of, compute, link, recurrence, carried, routes })
 }
 

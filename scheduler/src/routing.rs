@@ -19,13 +19,14 @@ pub(crate) struct Flow {
     pub(crate) channel: ChannelId,
 }
 
-/// A path per flow, and what every link carries per metacycle.
+/// A path per flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Routes {
     paths: Vec<Path>,
     /// Hops of all paths, and of paths that were given up.
     hops: Vec<LinkId>,
-    load: IdVec<LinkId, i64>,
+    /// Frames per metacycle on the busiest link.
+    pub(crate) load_max: i64,
 }
 
 /// Where the hops of a path are.
@@ -51,11 +52,6 @@ impl Routes {
     /// All paths, by flow.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &[LinkId]> {
         (0..self.paths.len() as u32).map(|flow| self.path(flow))
-    }
-
-    /// Frames per metacycle on the busiest link.
-    pub(crate) fn load_max(&self) -> i64 {
-        self.load.values().copied().max().unwrap_or(0)
     }
 }
 
@@ -102,12 +98,10 @@ pub(crate) fn route(distances: &Distances<'_>, flows: &[Flow], slots: i64) -> Re
             }
         }
     }
-    let (paths, load) = match best {
-        Some((_, load)) if load_max(&search.load) < load_max(&load) => (paths, search.load),
-        Some(best) => best,
-        None => (paths, search.load),
-    };
-    Ok(Routes { paths, hops: search.hops, load })
+    let last = (paths, load_max(&search.load));
+    let best = best.map(|(paths, load)| (paths, load_max(&load)));
+    let (paths, load_max) = best.into_iter().chain([last]).min_by_key(|&(_, load_max)| load_max).expect("the last");
+    Ok(Routes { paths, hops: search.hops, load_max })
 }
 
 struct Search<'a> {

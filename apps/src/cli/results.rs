@@ -76,7 +76,7 @@ impl Results {
         failure: Option<&Failure>,
     ) -> Result<PathBuf, Failure> {
         let Self { folder, latest } = self;
-        let compile = prepared.made.as_ref().map(|(_, report)| report.into());
+        let compile = prepared.report.as_ref().map(Into::into);
         let summary = Summary {
             version: 1,
             tidelock: env!("CARGO_PKG_VERSION"),
@@ -89,7 +89,7 @@ impl Results {
         text.push('\n');
         folder.write("summary.json", text)?;
         write_calendars(&folder, &prepared.loaded, &prepared.machine, &prepared.calendars)?;
-        if let Some((schedule, report)) = &prepared.made {
+        if let (Some(schedule), Some(report)) = (&prepared.schedule, &prepared.report) {
             let schedule = ScheduleJson::new(&prepared.loaded.app, &prepared.machine, schedule, report);
             folder.write("schedule.json", serde_json::to_string(&schedule).expect("schedules are plain data"))?;
         }

@@ -56,8 +56,9 @@ fn scaled(draft: &Draft, execs: u64, tokens: u64) -> Draft {
 
 /// The links of every word of a metacycle.
 fn routes(compiled: &Compiled) -> Vec<(ChannelId, u32, u32, Vec<LinkId>)> {
-    let links = |transport: &Transport| compiled.schedule.hops(transport).iter().map(|hop| hop.link).collect();
-    compiled.schedule.transports.iter().map(|t| (t.channel, t.token, t.word, links(t))).collect()
+    let schedule = compiled.schedule.as_ref().unwrap();
+    let links = |transport: &Transport| schedule.hops(transport).iter().map(|hop| hop.link).collect();
+    schedule.transports.iter().map(|t| (t.channel, t.token, t.word, links(t))).collect()
 }
 
 /// Few iterations in a metacycle: enough for what is compared, and quick.
@@ -68,7 +69,7 @@ fn pins(draft: &Draft, wiring: &Wiring, drawn: &[[Index; 2]]) -> Options {
     let hosts = wiring.hosts();
     let pin =
         |[actor, node]: &[Index; 2]| (ActorId(actor.index(draft.actors.len()) as u32), hosts[node.index(hosts.len())]);
-    Options { pins: drawn.iter().map(pin).collect(), max_unroll: MAX_UNROLL }
+    Options { pins: drawn.iter().map(pin).collect(), max_unroll: MAX_UNROLL, ..Options::default() }
 }
 
 fn unpinned() -> Options {
@@ -127,7 +128,7 @@ proptest! {
     ) {
         let hosts = wiring.hosts();
         let home = |actor: usize| (ActorId::from_index(actor), hosts[homes[actor] % hosts.len()]);
-        let options = Options { pins: (0..draft.actors.len()).map(home).collect(), max_unroll: MAX_UNROLL };
+        let options = Options { pins: (0..draft.actors.len()).map(home).collect(), max_unroll: MAX_UNROLL, ..Options::default() };
         let with = |ticks: i64| {
             let mut wiring = wiring.clone();
             wiring.links.iter_mut().for_each(|link| link.latency = LogicalLatency(ticks));

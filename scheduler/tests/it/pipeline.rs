@@ -80,7 +80,7 @@ impl Case {
         let pin = |[actor, node]: &[Index; 2]| {
             (ActorId(actor.index(self.draft.actors.len()) as u32), hosts[node.index(hosts.len())])
         };
-        Options { max_unroll: self.max_unroll, pins: self.pins.iter().map(pin).collect() }
+        Options { max_unroll: self.max_unroll, pins: self.pins.iter().map(pin).collect(), ..Options::default() }
     }
 }
 
@@ -117,7 +117,7 @@ fn check_streams(app: &App, outcome: &Outcome, options: &RunOptions) -> Result<(
 
 /// What a report says about the schedule beside it.
 fn check_report(app: &App, options: &Options, compiled: &Compiled) -> Result<(), TestCaseError> {
-    let (report, schedule) = (&compiled.report, &compiled.schedule);
+    let (report, schedule) = (&compiled.report, compiled.schedule.as_ref().unwrap());
     prop_assert!(report.unroll <= options.max_unroll, "{} > {}", report.unroll, options.max_unroll);
     prop_assert_eq!(report.iteration_period * i64::from(report.unroll), report.metacycle.into());
     prop_assert_eq!((schedule.metacycle, schedule.unroll), (report.metacycle, report.unroll));
