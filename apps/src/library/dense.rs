@@ -15,7 +15,7 @@ use std::sync::Arc;
 ///
 /// A firing sends on what it got, stirred with a few instructions, so that a run measures the machine and not the actors. A
 /// channel along a link of latency λ has λ + 2 initial tokens, which is exactly the least for an iteration period of 1: a
-/// word made in tick t is sent in t + 1, stored in t + 1 + λ, and read in t + 2 + λ.
+/// word made in tick t is sent in t + 1, stored in t + 1 + λ, and read in t + 2 + λ. Actors without any channel may be faster.
 ///
 /// ```
 /// use sim_core::Machine;
@@ -28,7 +28,7 @@ use std::sync::Arc;
 /// # Errors
 /// [`AppError::Empty`] if no node has a core, [`AppError::TooLarge`] if the initial tokens of all links are too many.
 pub fn dense(machine: &Machine) -> Result<App, AppError> {
-    Load::new(machine, NonZeroU32::MIN).app("dense")
+    Load { paced: false, ..Load::new(machine, NonZeroU32::MIN) }.app("dense")
 }
 
 /// The same as [`dense`] at an iteration period of exactly `period` ticks, over which the starts of the actors are spread:
@@ -64,6 +64,8 @@ struct Load<'a> {
     hosts: Vec<NodeId>,
     /// Ticks of a firing, except on the first host.
     exec: i64,
+    /// Whether the first actor sets the pace.
+    paced: bool,
 }
 
 impl<'a> Load<'a> {
@@ -74,7 +76,8 @@ impl<'a> Load<'a> {
         let hop = machine.links().values().next().map_or(0, |link| link.latency.hop().0);
         let spreads = |&exec: &i64| gcd(exec + hop, period) == 1;
         let exec = (1..).find(spreads).expect("one of two consecutive multiples of the period plus 1");
-        Self { machine, period, hosts: nodes.ids().filter(|&node| nodes[node].cores > 0).collect(), exec }
+        let hosts = nodes.ids().filter(|&node| nodes[node].cores > 0).collect();
+        Self { machine, period, hosts, exec, paced: true }
     }
 
     fn actor_on(&self, node: NodeId) -> Option<ActorId> {
@@ -123,7 +126,7 @@ impl<'a> Load<'a> {
         let exec: Arc<[u64]> = Arc::new([self.exec as u64]);
         let actor = |(index, &node): (usize, &NodeId)| {
             let name = self.machine.nodes()[node].name.clone();
-            let paces = index == 0 && self.period > 1;
+            let paces = index == 0 && self.paced;
             Actor {
                 behaviour: Arc::new(Stir { seed: fnv(&name) }),
                 name,
