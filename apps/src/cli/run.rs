@@ -119,7 +119,8 @@ pub(crate) fn prepare(
             (calendars, verified, None, None)
         }
         None => {
-            let compiled = load::compile(session, compile, &loaded, &machine, listed)?;
+            let compiled =
+                load::compile(session, compile, &loaded, &machine, listed && results::keeps_calendars(&machine))?;
             let Compiled { schedule, calendars, verified, report, .. } = compiled;
             (calendars, verified, Some(report), schedule)
         }

@@ -3,7 +3,7 @@
 use super::{Slotter, UNPLACED};
 use crate::analysis::FiringId;
 use sim_core::{Id, NodeId};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Firings of a component for which many ejections are affordable.
 const THOROUGH: usize = 200;
@@ -106,39 +106,47 @@ impl Slotter<'_> {
 
     /// Finds the least s ≥ 0 with s(to) ≥ s(from) + duration + delay − distance · metacycle between members, by longest
     /// paths; whether there is one, which there is not if a cycle needs more time than it has.
+    ///
+    /// Sweeps up and down over the members that were changed: what depends on neighbours of higher or lower numbers, as in
+    /// most regular graphs, is then settled in a few sweeps however long its chains are (Yen, "An algorithm for finding
+    /// shortest routes from all source nodes to a given destination in general networks", Quart. Appl. Math. 27, 1970).
     fn find_earliest_starts(&mut self, members: &[FiringId]) -> bool {
-        let problem = self.problem;
-        let graph = &problem.graph;
-        let component = self.component_of[members[0].index()];
-        let mut queued: Vec<bool> = vec![true; members.len()];
-        let mut relaxed = vec![0_usize; members.len()];
-        let position = |firing: FiringId| members.binary_search(&firing).expect("members are ascending");
-        let mut queue: VecDeque<usize> = (0..members.len()).collect();
         for &member in members {
             (self.earliest[member.index()], self.last_start[member.index()]) = (0, UNPLACED);
         }
-        while let Some(i) = queue.pop_front() {
-            queued[i] = false;
-            let start = self.earliest[members[i].index()];
-            for &id in graph.outputs(members[i]) {
-                let d = &graph.dependencies()[id];
-                let bound = start + graph.duration(d.from) + self.delays[id] - d.distance * self.metacycle;
-                if self.component_of[d.to.index()] != component || bound <= self.earliest[d.to.index()] {
-                    continue;
-                }
+        let mut changed: BTreeSet<FiringId> = members.iter().copied().collect();
+        let (mut upwards, mut at) = (true, members[0]);
+        // After as many sweeps as there are members a longest path has come to its end, unless it goes round and round.
+        for _ in 0..=members.len() {
+            loop {
+                let next = if upwards { changed.range(at..).next() } else { changed.range(..=at).next_back() };
+                let Some(&firing) = next else { break };
+                at = firing;
+                changed.remove(&firing);
+                self.push_consumers(firing, &mut changed);
+            }
+            if changed.is_empty() {
+                return true;
+            }
+            upwards = !upwards;
+        }
+        false
+    }
+
+    /// Moves the earliest starts of the consumers of `firing` in its component behind its own, and notes who `changed`.
+    fn push_consumers(&mut self, firing: FiringId, changed: &mut BTreeSet<FiringId>) {
+        let problem = self.problem;
+        let graph = &problem.graph;
+        let end = self.earliest[firing.index()] + graph.duration(firing);
+        for &id in graph.outputs(firing) {
+            let d = &graph.dependencies()[id];
+            let bound = end + self.delays[id] - d.distance * self.metacycle;
+            let inside = self.component_of[d.to.index()] == self.component_of[firing.index()];
+            if inside && bound > self.earliest[d.to.index()] {
                 self.earliest[d.to.index()] = bound;
-                let j = position(d.to);
-                if !queued[j] {
-                    relaxed[j] += 1;
-                    if relaxed[j] > members.len() {
-                        return false;
-                    }
-                    queued[j] = true;
-                    queue.push_back(j);
-                }
+                changed.insert(d.to);
             }
         }
-        true
     }
 
     /// The members by their node.
