@@ -16,4 +16,4 @@ pub use files::{CalendarFileError, from_ron, to_ron};
 pub use format::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Rotation};
 pub use lower::{EntryPlace, LowerError, lower};
 pub use shared::{Pool, Shared};
-pub use verify::{Verified, Violation, verify};
+pub use verify::{Verified, Violation, verify, with_names};

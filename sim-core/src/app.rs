@@ -238,6 +238,29 @@ pub struct App {
     outputs: Arc<Csr<ActorId, ChannelId>>,
 }
 
+/// What there may be too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// Tokens per firing and port.
+    Rate,
+    /// Words of one token.
+    TokenWords,
+    /// Words of the initial tokens of a channel and of all channels before it.
+    InitialWords,
+}
+
+impl Figure {
+    fn told(self, channel: &str, found: u64) -> String {
+        match self {
+            Self::Rate => format!("channel `{channel}` has a rate of {found}"),
+            Self::TokenWords => format!("tokens of channel `{channel}` have {found} words"),
+            Self::InitialWords => {
+                format!("initial tokens of channel `{channel}` and of the channels before it have {found} words")
+            }
+        }
+    }
+}
+
 /// Why parts do not make an application.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppError {
@@ -317,14 +340,14 @@ pub enum AppError {
         actor: String,
     },
     /// A rate, token or number of initial tokens beyond the limits.
-    #[error("channel `{channel}` has {what} {found}, allowed are at most {limit}")]
+    #[error("{}, allowed are at most {limit}", figure.told(channel, *found))]
     TooLarge {
         /// The channel's name.
         channel: String,
         /// Its id.
         id: ChannelId,
         /// Which figure.
-        what: &'static str,
+        figure: Figure,
         /// Its value.
         found: u64,
         /// The largest legal value.
@@ -573,18 +596,12 @@ fn check_channels(actors: &IdVec<ActorId, Actor>, channels: &IdVec<ChannelId, Ch
                 return Err(AppError::ZeroRates { channel: channel(), id, actor: actor.name.clone() });
             }
             let rate = u64::from(rates.iter().copied().max().unwrap_or(0));
-            check_limit(c, id, "a rate of", rate, limits::RATE)?;
+            check_limit(c, id, Figure::Rate, rate, limits::RATE)?;
         }
-        check_limit(c, id, "tokens whose size in words is", c.token_bits.div_ceil(64), limits::TOKEN_WORDS)?;
+        check_limit(c, id, Figure::TokenWords, c.token_bits.div_ceil(64), limits::TOKEN_WORDS)?;
         let words = c.initial.count.saturating_mul(u64::from(c.token_words()));
         initial_words = initial_words.saturating_add(words);
-        check_limit(
-            c,
-            id,
-            "together with the channels before it initial tokens whose size in words is",
-            initial_words,
-            limits::INITIAL_WORDS,
-        )?;
+        check_limit(c, id, Figure::InitialWords, initial_words, limits::INITIAL_WORDS)?;
         let given = match &c.initial.values {
             InitialValues::List(list) => list.len() as u64,
             InitialValues::Repeat(one) => one.len() as u64 * c.initial.count,
@@ -597,9 +614,9 @@ fn check_channels(actors: &IdVec<ActorId, Actor>, channels: &IdVec<ChannelId, Ch
     Ok(())
 }
 
-fn check_limit(c: &Channel, id: ChannelId, what: &'static str, found: u64, limit: u64) -> Result<(), AppError> {
+fn check_limit(c: &Channel, id: ChannelId, figure: Figure, found: u64, limit: u64) -> Result<(), AppError> {
     if found > limit {
-        return Err(AppError::TooLarge { channel: c.name.to_string(), id, what, found, limit });
+        return Err(AppError::TooLarge { channel: c.name.to_string(), id, figure, found, limit });
     }
     Ok(())
 }

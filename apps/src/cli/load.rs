@@ -182,6 +182,6 @@ pub(crate) fn verified(folder: &Path, app: &App, machine: &Machine) -> Result<(C
     let calendars = calendars(folder)?;
     match calendars::verify(app, machine, &calendars) {
         Ok(verified) => Ok((calendars, verified)),
-        Err(violations) => Err(explain::violations(&violations, &folder.display().to_string())),
+        Err(violations) => Err(explain::violations(&violations, app, machine, &folder.display().to_string())),
     }
 }

@@ -47,7 +47,7 @@ mod shape;
 mod tokens;
 mod violation;
 
-pub use names::{Cell, EntryRef, TokenWord, WordKind, WordRef};
+pub use names::{Cell, EntryRef, TokenWord, WordKind, WordRef, with_names};
 pub use violation::Violation;
 
 use crate::format::{CalendarSet, ComputeEntry, FrameEntry};

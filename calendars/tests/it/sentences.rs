@@ -2,7 +2,7 @@
 
 use crate::cases::{Case, actor, app, channel, empty_calendars, machine};
 use crate::written::{feedback, multicast, relay};
-use calendars::{CalendarSet, ComputeEntry, FrameEntry, Operand, Rotation, Shared, verify};
+use calendars::{CalendarSet, ComputeEntry, FrameEntry, Operand, Rotation, Shared, verify, with_names};
 use sim_core::Machine;
 use sim_core::ids::{ActorId, LinkId, NodeId};
 
@@ -481,4 +481,16 @@ fn memory() {
             "node#1 compute entry 1: input word 0 has to be word 0 of token 1 of channel#0 in activation 0, found is word 0 of token 0 of channel#0 from node#0 compute entry 0 → link#0 gather entry 0 → link#0 scatter entry 0",
         ],
     );
+}
+
+/// Whoever knows application and machine can tell the names of all ids in a sentence.
+#[test]
+fn ids_get_names() {
+    let case = relay();
+    let told = |sentence: &str| with_names(sentence, &case.app, &case.machine);
+    assert_eq!(told("actor#1: token 3 of channel#0 at node#2"), "actor#1 `b`: token 3 of channel#0 `c` at node#2 `n2`");
+    assert_eq!(told("link#0 gather entry 1 → link#1"), "link#0 `n0→n1` gather entry 1 → link#1 `n1→n2`");
+    for alone in ["", "#", "node#", "node#9", "actor#99999999999999999999 at #1", "λ #0 and entry#0"] {
+        assert_eq!(told(alone), alone);
+    }
 }
