@@ -8,6 +8,7 @@ use crate::bounds::{Bound, BoundKind, any_placement};
 use crate::buffers::{AddressOverflow, Memory, allocate};
 use crate::distance::Distances;
 use crate::emit;
+use crate::packing::Jobs;
 use crate::placement::{Placed, delays, evaluate, fullest, place};
 use crate::problem::Problem;
 use crate::routing::NoPath;
@@ -16,6 +17,7 @@ use crate::slotting::{Slotted, slot};
 use calendars::{CalendarSet, Verified};
 use num_rational::Ratio;
 use sim_core::{ActorId, App, IdVec, LinkId, Machine, NodeId};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What a compilation may be told.
@@ -264,7 +266,7 @@ pub fn compile(app: &App, machine: &Machine, options: &Options) -> Result<Compil
     let bound = any_placement(app, machine, &analysis, &single, &pins);
     let mut best = compiler.solve(single, bound, max_unroll)?;
     if best.period() <= bound.ticks {
-        return compiler.finish(best, bound);
+        return compiler.finish(best, bound, max_unroll);
     }
     let machines = with_fewer_cores(machine);
     let distances: Vec<Distances<'_>> = machines.iter().map(Distances::new).collect();
@@ -278,7 +280,7 @@ pub fn compile(app: &App, machine: &Machine, options: &Options) -> Result<Compil
             break;
         }
     }
-    compiler.finish(best, bound)
+    compiler.finish(best, bound, max_unroll)
 }
 
 /// Machines with fewer cores that are tried too.
@@ -524,28 +526,40 @@ impl<'a> Compiler<'a> {
         let once = self.routed(problem, nodes.to_vec(), 1)?;
         let base = once.shortest();
         let repeats = i64::from(max_unroll / unroll);
-        // Of the numbers of repetitions, those that lose least by rounding up to whole ticks.
-        let rounded = |k: i64| (base * k).ceil() / k;
-        let best = (1..=repeats.max(1)).map(rounded).min().expect("one repetition at least");
+        let jobs = Jobs::new(&once.problem, self.machine, &once.placed.node_of, 1);
+        // Of the numbers of repetitions, those that lose least by rounding up to whole ticks and by packing whole firings.
+        let least = |k: i64| jobs.least_metacycle(k as u32, (base * k).ceil().to_integer());
+        let least: Vec<i64> = (1..=repeats.max(1)).map(least).collect();
+        let least = |k: i64| least[k as usize - 1];
+        let best = (1..=repeats.max(1)).map(|k| Ratio::new(least(k), k)).min().expect("one repetition at least");
         let affordable = |k: i64| k == 1 || once.problem.graph.len() as i64 * k <= MANY;
-        for k in (1..=repeats.max(1)).filter(|&k| rounded(k) == best && affordable(k)) {
+        for k in (1..=repeats.max(1)).filter(|&k| Ratio::new(least(k), k) == best && affordable(k)) {
             let routed = if k == 1 { None } else { Some(self.repeated(unroll, k as u32, nodes)?) };
             let at = routed.as_ref().unwrap_or(&once);
-            if let Some(slotted) = slot(&at.problem, &at.placed, at.shortest().ceil().to_integer()) {
+            if let Some(slotted) = slot(&at.problem, &at.placed, least(k).max(at.shortest().ceil().to_integer())) {
                 return Ok(Some(routed.unwrap_or(once).solved(slotted)));
             }
         }
         let known = known.map(|period| (period * i64::from(unroll)).ceil().to_integer());
         let Some((metacycle, slotted)) = once.shortest_metacycle(known)? else { return Ok(None) };
         let small = once.problem.graph.len() as u64 * u64::from(max_unroll) <= SMALL;
-        for k in (2..=repeats).filter(|_| small && metacycle < COARSE) {
-            let more = self.repeated(unroll, k as u32, nodes)?;
-            let shortest = more.shortest().ceil().to_integer();
-            for between in (shortest..k * metacycle).take(BETWEEN) {
-                if let Some(slotted) = slot(&more.problem, &more.placed, between) {
-                    return Ok(Some(more.solved(slotted)));
-                }
+        let mut between: Vec<(Ratio<i64>, i64, i64)> = (2..=repeats)
+            .filter(|_| small && metacycle < COARSE)
+            .flat_map(|k| {
+                (least(k)..k * metacycle).take(BETWEEN).map(move |between| (Ratio::new(between, k), k, between))
+            })
+            .collect();
+        between.sort_unstable();
+        let mut routed: BTreeMap<i64, Routed<'a>> = BTreeMap::new();
+        for (_, k, between) in between {
+            let more = match routed.remove(&k) {
+                Some(more) => more,
+                None => self.repeated(unroll, k as u32, nodes)?,
+            };
+            if let Some(slotted) = slot(&more.problem, &more.placed, between) {
+                return Ok(Some(more.solved(slotted)));
             }
+            routed.insert(k, more);
         }
         Ok(Some(once.solved(slotted)))
     }
@@ -584,7 +598,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Lays out memory, writes calendars, checks the machine's limits and the machine's rules, and sums up.
-    fn finish(&self, solution: Solution<'_>, bound: Bound) -> Result<Compiled, CompileError> {
+    fn finish(&self, solution: Solution<'_>, bound: Bound, max_unroll: u32) -> Result<Compiled, CompileError> {
         let Solution { problem, placed, slotted } = solution;
         let overflow = |AddressOverflow { node, words }| CompileError::MemoryShort {
             node: self.machine.nodes()[node].name.clone(),
@@ -620,6 +634,7 @@ impl<'a> Compiler<'a> {
         .expect("three bounds");
         // What holds for any placement holds for this one.
         let placed_bound = Bound::largest([placed_bound, bound]).expect("two bounds");
+        let placed_bound = self.rounded(placed_bound, &problem, &placed, max_unroll);
         // On a large machine the stages before take more memory than what they made.
         drop((problem, placed, slotted));
         let verified = calendars::verify(self.app, self.machine, &calendars).map_err(CompileError::Unsound)?;
@@ -636,6 +651,19 @@ impl<'a> Compiler<'a> {
         let warnings = self.app.actors().values().filter(|actor| actor.exec.contains(&0));
         let warnings = warnings.map(|actor| Warning::ZeroExec { actor: actor.name.clone() }).collect();
         Ok(Compiled { schedule, calendars, verified, report, warnings })
+    }
+
+    /// The same bound in whole ticks and whole firings: the least that a metacycle of this placement can have, for any number
+    /// of iterations that is allowed.
+    fn rounded(&self, bound: Bound, problem: &Problem<'_>, placed: &Placed, max_unroll: u32) -> Bound {
+        let once = problem.graph.unroll() / placed.repeats;
+        let jobs = Jobs::new(problem, self.machine, &placed.node_of, placed.repeats);
+        let length = |k: u32| (bound.ticks * i64::from(once * k)).ceil().to_integer().max(problem.duration_max);
+        let period = |k: u32, length: i64| Ratio::new(length, i64::from(once * k));
+        let repeats = 1..=(max_unroll / once).max(placed.repeats);
+        let whole = repeats.clone().map(|k| period(k, length(k))).min().expect("one repetition at least");
+        let packed = repeats.map(|k| period(k, jobs.least_metacycle(k, length(k)))).min().expect("likewise");
+        Bound { ticks: packed, kind: if packed > whole { BoundKind::Compute } else { bound.kind } }
     }
 
     fn check_depth(&self, calendars: &CalendarSet) -> Result<(), CompileError> {

@@ -10,6 +10,7 @@ mod chain;
 mod modulo;
 
 use crate::analysis::{Dependency, DependencyId, FiringId};
+use crate::packing::{Packing, pack};
 use crate::placement::{Placed, delays};
 use crate::problem::{LOCAL, Problem};
 use crate::ring::{Cores, Promise, Ring};
@@ -227,7 +228,7 @@ impl<'a> Slotter<'a> {
     }
 
     /// Shares the cores of every node out. Where no firing is on a cycle with other actors, each core gets firings of its
-    /// own if they can be divided so (best-fit decreasing, chains whole): then every one of them will find room. Else the
+    /// own if they can be divided so (chains whole): then every one of them will find room. Else the
     /// node's firings share its cores.
     fn divide_cores(&mut self, components: &[Vec<FiringId>]) {
         let nodes = self.problem.machine.nodes();
@@ -251,8 +252,9 @@ impl<'a> Slotter<'a> {
                 self.take_turns(units, cores);
             }
             units.sort_by_key(|&(load, members)| (std::cmp::Reverse(load), members[0]));
-            let divided = if shared[node] { None } else { divide(units, cores, self.metacycle) };
-            let Some(core_of_unit) = divided else {
+            let loads: Vec<i64> = units.iter().map(|&(load, _)| load).collect();
+            let divided = if shared[node] { Packing::Unknown } else { pack(&loads, cores, self.metacycle) };
+            let Packing::Found(core_of_unit) = divided else {
                 self.groups.push(Cores::new(cores, self.metacycle, Promise::Packed));
                 continue;
             };
@@ -419,18 +421,6 @@ impl Slotter<'_> {
             members().for_each(|firing| self.turns[firing.index()] = None);
         }
     }
-}
-
-/// A core for every unit such that none gets more than `length` ticks, units by falling load; `None` if best fit finds none.
-fn divide(units: &[(i64, &[FiringId])], cores: u32, length: i64) -> Option<Vec<u32>> {
-    let mut left = vec![length; cores as usize];
-    let place = |&(load, _): &(i64, &[FiringId])| {
-        let fitting = (0..left.len()).filter(|&core| left[core] >= load);
-        let core = fitting.min_by_key(|&core| (left[core], core))?;
-        left[core] -= load;
-        Some(core as u32)
-    };
-    units.iter().map(place).collect()
 }
 
 /// ⌈a / b⌉ for b > 0.
