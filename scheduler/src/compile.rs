@@ -16,7 +16,7 @@ use crate::schedule::{Schedule, ScheduledFiring};
 use crate::slotting::{Slotted, slot};
 use calendars::{CalendarSet, Verified};
 use num_rational::Ratio;
-use sim_core::{ActorId, App, IdVec, LinkId, Machine, NodeId};
+use sim_core::{ActorId, App, Id, IdVec, LinkId, Machine, NodeId};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -582,7 +582,8 @@ impl<'a> Compiler<'a> {
     fn routed(&self, problem: Problem<'a>, node_of: Vec<NodeId>, repeats: u32) -> Result<Routed<'a>, CompileError> {
         let slots = self.slots_aimed_at(&problem, &node_of);
         let placed = evaluate(&problem, node_of, slots).map_err(|no| self.unreachable(no))?;
-        let placed = Placed { repeats, ..placed };
+        let alike = if iterations_are_alike(&problem, &placed.node_of) { problem.graph.unroll() } else { repeats };
+        let placed = Placed { repeats, alike, ..placed };
         Ok(Routed { problem, placed })
     }
 
@@ -694,6 +695,18 @@ impl<'a> Compiler<'a> {
         let (link, nodes) = (&self.machine.links()[id], self.machine.nodes());
         format!("{}→{}", nodes[link.source].name, nodes[link.target].name)
     }
+}
+
+/// Whether all iterations of a metacycle are placed like the first.
+fn iterations_are_alike(problem: &Problem<'_>, node_of: &[NodeId]) -> bool {
+    let graph = &problem.graph;
+    problem.app.actors().ids().all(|actor| {
+        let mut firings = graph.firings_of(actor);
+        let per_iteration = firings.len() / graph.unroll() as usize;
+        let nodes =
+            &node_of[firings.next().expect("every actor fires").index()..][..per_iteration * graph.unroll() as usize];
+        nodes.iter().zip(&nodes[per_iteration..]).all(|(node, next)| node == next)
+    })
 }
 
 /// First start to last end of iteration 0.

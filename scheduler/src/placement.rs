@@ -16,8 +16,10 @@ use std::collections::{BTreeSet, BinaryHeap};
 pub(crate) struct Placed {
     /// Node of every firing.
     pub(crate) node_of: Vec<NodeId>,
-    /// How often the placement repeats within a metacycle.
+    /// How often the placement that was chosen repeats within a metacycle.
     pub(crate) repeats: u32,
+    /// How many parts of the metacycle are placed alike: `repeats`, or a multiple if iterations of the choice are.
+    pub(crate) alike: u32,
     pub(crate) routes: Routes,
     /// Flow of every dependency, or [`LOCAL`].
     pub(crate) flow_of: IdVec<DependencyId, u32>,
@@ -45,7 +47,7 @@ pub(crate) fn evaluate(problem: &Problem<'_>, node_of: Vec<NodeId>, slots: i64) 
     let distance = |flow: &Flow| problem.distances.between(flow.from, flow.to);
     let carried = if problem.is_pinned() { 0 } else { flows.iter().map(|flow| flow.words * distance(flow)).sum() };
     let link = routes.load_max;
-    Ok(Placed { node_of, repeats: 1, flow_of, compute, link, recurrence, carried, routes })
+    Ok(Placed { node_of, repeats: 1, alike: 1, flow_of, compute, link, recurrence, carried, routes })
 }
 
 /// Core ticks per core and metacycle on the fullest node of `machine`, where every firing loads a node.

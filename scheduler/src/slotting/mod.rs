@@ -45,28 +45,24 @@ pub(crate) fn slot(problem: &Problem<'_>, placed: &Placed, metacycle: i64) -> Op
     if problem.duration_max > metacycle || placed.bound().ceil().to_integer() > metacycle {
         return None;
     }
-    let mut slotter = Slotter::new(problem, placed, metacycle);
     let components = problem.firing_components();
-    let mut component_of = vec![0_u32; problem.graph.len()];
-    for (c, members) in components.iter().enumerate() {
-        for firing in members {
-            component_of[firing.index()] = c as u32;
-        }
+    let mut slotter = Slotter::new(problem, placed, metacycle);
+    let torn = slotter.divide_cores(&components, Chains::Torn);
+    let found = slotter.place_all(&components);
+    if found || !torn {
+        return found.then(|| slotter.finish());
     }
-    slotter.component_of = component_of;
-    slotter.divide_cores(&components);
-    for members in &components {
-        if !slotter.is_serial(members) {
-            slotter.place_cycle(members).then_some(())?;
-        }
-    }
-    for members in &components {
-        slotter.place_in_order(members).then_some(())?;
-    }
-    for members in components.iter().rev() {
-        slotter.delay(members);
-    }
-    Some(slotter.finish())
+    let mut slotter = Slotter::new(problem, placed, metacycle);
+    slotter.divide_cores(&components, Chains::Whole);
+    slotter.place_all(&components).then(|| slotter.finish())
+}
+
+/// Whether the firings of a chain may be divided among cores one by one. That fills cores better, but a chain may then not
+/// come out in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chains {
+    Torn,
+    Whole,
 }
 
 /// Start of a firing that has none yet.
@@ -227,10 +223,26 @@ impl<'a> Slotter<'a> {
         self.starts[firing.index()] = UNPLACED;
     }
 
-    /// Shares the cores of every node out. Where no firing is on a cycle with other actors, each core gets firings of its
+    /// Finds slots for everything.
+    fn place_all(&mut self, components: &[Vec<FiringId>]) -> bool {
+        let cycles = components.iter().filter(|members| !self.is_serial(members)).collect::<Vec<_>>();
+        let placed = cycles.into_iter().all(|members| self.place_cycle(members))
+            && components.iter().all(|members| self.place_in_order(members));
+        if placed {
+            components.iter().rev().for_each(|members| self.delay(members));
+        }
+        placed
+    }
+
+    /// Shares the cores of every node out; whether a chain was torn. Where no firing is on a cycle with other actors, each core gets firings of its
     /// own if they can be divided so (chains whole): then every one of them will find room. Else the
     /// node's firings share its cores.
-    fn divide_cores(&mut self, components: &[Vec<FiringId>]) {
+    fn divide_cores(&mut self, components: &[Vec<FiringId>], chains: Chains) -> bool {
+        self.component_of = vec![0; self.problem.graph.len()];
+        for (c, members) in components.iter().enumerate() {
+            members.iter().for_each(|m| self.component_of[m.index()] = c as u32);
+        }
+        let mut torn = false;
         let nodes = self.problem.machine.nodes();
         let mut shared = IdVec::filled(false, nodes.len());
         let mut units: IdVec<NodeId, Vec<(i64, &[FiringId])>> = IdVec::filled(Vec::new(), nodes.len());
@@ -255,6 +267,11 @@ impl<'a> Slotter<'a> {
             let loads: Vec<i64> = units.iter().map(|&(load, _)| load).collect();
             let divided = if shared[node] { Packing::Unknown } else { pack(&loads, cores, self.metacycle) };
             let Packing::Found(core_of_unit) = divided else {
+                let turns = units.first().is_some_and(|(_, members)| self.turns[members[0].index()].is_some());
+                if chains == Chains::Torn && !shared[node] && !turns && self.divide_singly(units, cores) {
+                    torn = true;
+                    continue;
+                }
                 self.groups.push(Cores::new(cores, self.metacycle, Promise::Packed));
                 continue;
             };
@@ -269,6 +286,19 @@ impl<'a> Slotter<'a> {
             group.0 += group_at[self.placed.node_of[firing.index()]];
             self.groups[group.0 as usize].expect(self.problem.graph.duration(firing));
         }
+        torn
+    }
+
+    /// Gives every core of a node firings of its own, without regard to chains; whether they could be divided so.
+    fn divide_singly(&mut self, units: &[(i64, &[FiringId])], cores: u32) -> bool {
+        let duration = |firing: FiringId| self.problem.graph.duration(firing);
+        let mut firings: Vec<FiringId> = units.iter().flat_map(|(_, members)| members.iter().copied()).collect();
+        firings.sort_by_key(|&firing| (std::cmp::Reverse(duration(firing)), firing));
+        let durations: Vec<i64> = firings.iter().map(|&firing| duration(firing)).collect();
+        let Packing::Found(core_of) = pack(&durations, cores, self.metacycle) else { return false };
+        self.groups.extend((0..cores).map(|_| Cores::new(1, self.metacycle, Promise::Contiguous)));
+        firings.iter().zip(core_of).for_each(|(firing, core)| self.group_of[firing.index()] = (core, core));
+        true
     }
 
     /// Brings the words that a component waits for, then places it, or moves it by metacycles if it has its slots already.
@@ -382,7 +412,7 @@ impl Slotter<'_> {
     /// as full as the others. It costs latency, so it serves only where firings cannot be divided among cores. `units` are
     /// in topological order.
     fn take_turns(&mut self, units: &[(i64, &[FiringId])], cores: u32) {
-        let repeats = self.placed.repeats;
+        let repeats = self.placed.alike;
         if cores < 2 || !repeats.is_multiple_of(cores) {
             return;
         }
