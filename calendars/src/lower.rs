@@ -269,18 +269,18 @@ pub enum LowerError {
 /// # Examples
 /// An actor without channels, fired on one node every five ticks for two ticks each:
 /// ```
-/// use calendars::{CalendarSet, ComputeEntry, NodeCalendar, lower};
+/// use calendars::{CalendarSet, ComputeEntry, NodeCalendar, Shared, lower};
 /// use sim_core::mix::Mix;
 /// use sim_core::{Actor, ActorId, ActorState, App, Link, Machine, Node, RunOptions, Tick, engine};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let behaviour = std::sync::Arc::new(Mix::new("a", Vec::new()));
 /// let state = ActorState::None;
-/// let actor = Actor { name: "a".into(), exec: vec![2], state, behaviour, pin: None, fed: false, place: None };
+/// let actor = Actor { name: "a".into(), exec: [2].into(), state, behaviour, pin: None, fed: false, place: None };
 /// let app = App::new("one", vec![actor], Vec::new())?;
 /// let machine = Machine::new("one", vec![Node::new("n", 1)], Vec::<Link>::new())?;
 /// let firing = ComputeEntry {
-///     slot: 1, first: 0, place: 0, core: 0, actor: ActorId(0), index: 0, exec: 2, inputs: vec![], outputs: vec![],
+///     slot: 1, first: 0, place: 0, core: 0, actor: ActorId(0), index: 0, exec: 2, inputs: Shared::default(), outputs: Shared::default(),
 /// };
 /// let calendars = CalendarSet {
 ///     version: CalendarSet::VERSION,

@@ -6,8 +6,9 @@
 use crate::csr::Csr;
 use crate::ids::{ActorId, ChannelId, IdVec, NodeId};
 use crate::mix;
+use smol_str::SmolStr;
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -139,7 +140,7 @@ pub struct Actor {
     /// Unique name.
     pub name: String,
     /// Duration of a firing in ticks as the user gave it, indexed by phase; the number of phases is its length. 0 is compiled as 1.
-    pub exec: Vec<u64>,
+    pub exec: Arc<[u64]>,
     /// What it keeps between firings.
     pub state: ActorState,
     /// What a firing does.
@@ -149,7 +150,7 @@ pub struct Actor {
     /// Whether its tokens come from outside (see [`App::feed`]).
     pub fed: bool,
     /// Where it was declared.
-    pub place: Option<SourcePlace>,
+    pub place: Option<Box<SourcePlace>>,
 }
 
 impl Actor {
@@ -211,10 +212,12 @@ impl InitialTokens {
 }
 
 /// An edge of the dataflow graph: a FIFO of tokens.
+///
+/// There may be millions: short names lie inside, and channels of equal rates may share their lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Channel {
     /// Unique name.
-    pub name: String,
+    pub name: SmolStr,
     /// The producer.
     pub source: ActorId,
     /// Its output port; channels that share one carry the same tokens.
@@ -224,15 +227,15 @@ pub struct Channel {
     /// Its input port; one channel each.
     pub target_port: u32,
     /// Tokens produced per firing, indexed by the producer's phase.
-    pub produce: Vec<u32>,
+    pub produce: Arc<[u32]>,
     /// Tokens consumed per firing, indexed by the consumer's phase.
-    pub consume: Vec<u32>,
+    pub consume: Arc<[u32]>,
     /// Size of a token in bits as declared.
     pub token_bits: u64,
     /// Tokens present before tick 0.
     pub initial: InitialTokens,
     /// Where it was declared.
-    pub place: Option<SourcePlace>,
+    pub place: Option<Box<SourcePlace>>,
 }
 
 impl Channel {
@@ -273,13 +276,38 @@ impl Channel {
 }
 
 /// A dataflow application. A value that exists is well-formed; whether it is consistent and live is the analyses' verdict.
+///
+/// A clone costs nothing: it shares all parts.
 #[derive(Clone, Debug)]
 pub struct App {
     name: String,
-    actors: IdVec<ActorId, Actor>,
-    channels: IdVec<ChannelId, Channel>,
-    inputs: Csr<ActorId, ChannelId>,
-    outputs: Csr<ActorId, ChannelId>,
+    actors: Arc<IdVec<ActorId, Actor>>,
+    channels: Arc<IdVec<ChannelId, Channel>>,
+    inputs: Arc<Csr<ActorId, ChannelId>>,
+    outputs: Arc<Csr<ActorId, ChannelId>>,
+}
+
+/// What there may be too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// Tokens per firing and port.
+    Rate,
+    /// Words of one token.
+    TokenWords,
+    /// Words of the initial tokens of a channel and of all channels before it.
+    InitialWords,
+}
+
+impl Figure {
+    fn told(self, channel: &str, found: u64) -> String {
+        match self {
+            Self::Rate => format!("channel `{channel}` has a rate of {found}"),
+            Self::TokenWords => format!("tokens of channel `{channel}` have {found} words"),
+            Self::InitialWords => {
+                format!("initial tokens of channel `{channel}` and of the channels before it have {found} words")
+            }
+        }
+    }
 }
 
 /// Why parts do not make an application.
@@ -361,14 +389,14 @@ pub enum AppError {
         actor: String,
     },
     /// A rate, token or number of initial tokens beyond the limits.
-    #[error("channel `{channel}` has {what} {found}, allowed are at most {limit}")]
+    #[error("{}, allowed are at most {limit}", figure.told(channel, *found))]
     TooLarge {
         /// The channel's name.
         channel: String,
         /// Its id.
         id: ChannelId,
         /// Which figure.
-        what: &'static str,
+        figure: Figure,
         /// Its value.
         found: u64,
         /// The largest legal value.
@@ -420,11 +448,11 @@ impl App {
         let by = |end: fn(&Channel) -> (ActorId, u32)| {
             let mut order: Vec<ChannelId> = channels.ids().collect();
             order.sort_by_key(|&id| (end(&channels[id]), id));
-            Csr::group(actors.len(), order.into_iter().map(|id| (end(&channels[id]).0, id)))
+            Arc::new(Csr::group(actors.len(), order.iter().map(|&id| (end(&channels[id]).0, id))))
         };
         let inputs = by(|c| (c.target, c.target_port));
         let outputs = by(|c| (c.source, c.source_port));
-        let app = Self { name: name.into(), actors, channels, inputs, outputs };
+        let app = Self { name: name.into(), actors: Arc::new(actors), channels: Arc::new(channels), inputs, outputs };
         app.check_ports()?;
         Ok(app)
     }
@@ -505,7 +533,7 @@ impl App {
     /// If `actor` is not a fed source.
     #[must_use]
     pub fn feed(mut self, actor: ActorId, words: Arc<[u64]>) -> Self {
-        let fed = &mut self.actors[actor];
+        let fed = &mut Arc::make_mut(&mut self.actors)[actor];
         assert!(fed.fed, "`{}` is not a fed source", fed.name);
         fed.behaviour = Arc::new(Fed { words });
         self
@@ -516,11 +544,11 @@ impl App {
     /// # Errors
     /// [`AppError::TooLarge`] for too many words.
     pub fn with_token_bits(&self, bits: u64) -> Result<Self, AppError> {
-        let mut channels = self.channels.clone();
+        let mut channels = IdVec::clone(&self.channels);
         for channel in channels.values_mut() {
             channel.token_bits = bits;
         }
-        let mut actors = self.actors.clone();
+        let mut actors = IdVec::clone(&self.actors);
         for (id, actor) in actors.iter_mut() {
             let words = u32::try_from(bits.div_ceil(64).clamp(1, limits::TOKEN_WORDS)).expect("limited");
             let ports = self
@@ -535,7 +563,7 @@ impl App {
     fn check_ports(&self) -> Result<(), AppError> {
         for (actor, data) in self.actors.iter() {
             let port_error = |id: ChannelId, side, port, problem| {
-                let channel = self.channels[id].name.clone();
+                let channel = self.channels[id].name.to_string();
                 Err(AppError::Port { channel, id, actor: data.name.clone(), side, port, problem })
             };
             for (i, &id) in self.inputs(actor).iter().enumerate() {
@@ -582,9 +610,9 @@ fn check_actors(actors: &IdVec<ActorId, Actor>) -> Result<(), AppError> {
     if actors.is_empty() {
         return Err(AppError::Empty);
     }
-    let mut names = BTreeMap::new();
+    let mut names = HashSet::with_capacity(actors.len());
     for (id, actor) in actors.iter() {
-        if names.insert(actor.name.as_str(), id).is_some() {
+        if !names.insert(actor.name.as_str()) {
             return Err(AppError::DuplicateActor { name: actor.name.clone(), second: id });
         }
         if actor.exec.is_empty() || actor.phases() > limits::PHASES {
@@ -598,11 +626,11 @@ fn check_actors(actors: &IdVec<ActorId, Actor>) -> Result<(), AppError> {
 }
 
 fn check_channels(actors: &IdVec<ActorId, Actor>, channels: &IdVec<ChannelId, Channel>) -> Result<(), AppError> {
-    let mut names = BTreeMap::new();
+    let mut names = HashSet::with_capacity(channels.len());
     let mut initial_words = 0_u64;
     for (id, c) in channels.iter() {
-        let channel = || c.name.clone();
-        if names.insert(c.name.as_str(), id).is_some() {
+        let channel = || c.name.to_string();
+        if !names.insert(c.name.as_str()) {
             return Err(AppError::DuplicateChannel { name: channel(), second: id });
         }
         for (end, rates) in [(c.source, &c.produce), (c.target, &c.consume)] {
@@ -617,18 +645,12 @@ fn check_channels(actors: &IdVec<ActorId, Actor>, channels: &IdVec<ChannelId, Ch
                 return Err(AppError::ZeroRates { channel: channel(), id, actor: actor.name.clone() });
             }
             let rate = u64::from(rates.iter().copied().max().unwrap_or(0));
-            check_limit(c, id, "a rate of", rate, limits::RATE)?;
+            check_limit(c, id, Figure::Rate, rate, limits::RATE)?;
         }
-        check_limit(c, id, "tokens whose size in words is", c.token_bits.div_ceil(64), limits::TOKEN_WORDS)?;
+        check_limit(c, id, Figure::TokenWords, c.token_bits.div_ceil(64), limits::TOKEN_WORDS)?;
         let words = c.initial.count.saturating_mul(u64::from(c.token_words()));
         initial_words = initial_words.saturating_add(words);
-        check_limit(
-            c,
-            id,
-            "together with the channels before it initial tokens whose size in words is",
-            initial_words,
-            limits::INITIAL_WORDS,
-        )?;
+        check_limit(c, id, Figure::InitialWords, initial_words, limits::INITIAL_WORDS)?;
         let given = match &c.initial.values {
             InitialValues::List(list) => list.len() as u64,
             InitialValues::Repeat(one) => one.len() as u64 * c.initial.count,
@@ -641,9 +663,9 @@ fn check_channels(actors: &IdVec<ActorId, Actor>, channels: &IdVec<ChannelId, Ch
     Ok(())
 }
 
-fn check_limit(c: &Channel, id: ChannelId, what: &'static str, found: u64, limit: u64) -> Result<(), AppError> {
+fn check_limit(c: &Channel, id: ChannelId, figure: Figure, found: u64, limit: u64) -> Result<(), AppError> {
     if found > limit {
-        return Err(AppError::TooLarge { channel: c.name.clone(), id, what, found, limit });
+        return Err(AppError::TooLarge { channel: c.name.to_string(), id, figure, found, limit });
     }
     Ok(())
 }

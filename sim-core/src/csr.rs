@@ -13,28 +13,41 @@ pub struct Csr<K, V> {
     kind: PhantomData<fn(K)>,
 }
 
-impl<K: Id, V: Clone> Csr<K, V> {
-    /// Groups `pairs` by key into `rows` rows; within a row the order of `pairs` is kept. O(rows + pairs).
+impl<K: Id, V: Copy> Csr<K, V> {
+    /// Groups `pairs` by key into `rows` rows; within a row the order of `pairs` is kept. O(rows + pairs); the pairs are gone
+    /// through twice, so that they need not be kept.
     ///
     /// # Panics
     /// If a key is not below `rows`.
-    pub fn group(rows: usize, pairs: impl IntoIterator<Item = (K, V)>) -> Self {
-        let pairs: Vec<(K, V)> = pairs.into_iter().collect();
+    pub fn group(rows: usize, pairs: impl IntoIterator<Item = (K, V), IntoIter: Clone>) -> Self {
+        let pairs = pairs.into_iter();
         let mut offsets = vec![0_u32; rows + 1];
-        for (key, _) in &pairs {
+        for (key, _) in pairs.clone() {
             offsets[key.index() + 1] += 1;
         }
         for row in 0..rows {
-            offsets[row + 1] += offsets[row];
+            offsets[row + 1] = offsets[row].checked_add(offsets[row + 1]).expect("pairs are counted in 32 bits");
         }
-        let mut order: Vec<u32> = vec![0; pairs.len()];
         let mut next = offsets.clone();
-        for (position, (key, _)) in pairs.iter().enumerate() {
+        let mut values = Vec::new();
+        for (key, value) in pairs {
+            if values.is_empty() {
+                values = vec![value; offsets[rows] as usize];
+            }
             let slot = &mut next[key.index()];
-            order[*slot as usize] = u32::try_from(position).expect("rows are counted in 32 bits");
+            values[*slot as usize] = value;
             *slot += 1;
         }
-        let values = order.iter().map(|&position| pairs[position as usize].1.clone()).collect();
+        Self { offsets, values, kind: PhantomData }
+    }
+
+    /// Freezes rows that are given in order.
+    pub fn from_rows(rows: impl IntoIterator<Item: IntoIterator<Item = V>>) -> Self {
+        let (mut offsets, mut values) = (vec![0], Vec::new());
+        for row in rows {
+            values.extend(row);
+            offsets.push(u32::try_from(values.len()).expect("rows are counted in 32 bits"));
+        }
         Self { offsets, values, kind: PhantomData }
     }
 

@@ -18,7 +18,8 @@ pub mod shard;
 pub mod time;
 
 pub use app::{
-    Actor, ActorState, App, AppError, Behaviour, Channel, Firing, InitialTokens, InitialValues, SourcePlace, State,
+    Actor, ActorState, App, AppError, Behaviour, Channel, Figure, Firing, InitialTokens, InitialValues, SourcePlace,
+    State,
 };
 pub use csr::Csr;
 pub use ids::{ActorId, ChannelId, Id, IdVec, LinkId, NodeId};

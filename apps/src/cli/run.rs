@@ -9,7 +9,8 @@ use super::session::{Object, Session, counted, facts, grouped, iterations, scale
 use super::{channels, explain, files, tokens};
 use crate::pipeline::{Iterations, RunError, feed, recorded};
 use calendars::{CalendarSet, Verified};
-use scheduler::Compiled;
+use scheduler::schedule::Schedule;
+use scheduler::{Compiled, Report};
 use serde::Serialize;
 use sim_core::digest::DigestLevel;
 use sim_core::engine::Engine;
@@ -103,34 +104,39 @@ pub(crate) struct Prepared {
     pub(crate) machine: Machine,
     pub(crate) calendars: CalendarSet,
     pub(crate) verified: Verified,
-    /// Schedule and report, if the calendars were made just now.
-    pub(crate) compiled: Option<Compiled>,
+    /// How good the calendars are, if they were made just now.
+    pub(crate) report: Option<Report>,
+    /// The schedule, if it was listed.
+    pub(crate) schedule: Option<Schedule>,
     /// How long compiling or verifying took.
     pub(crate) took: Duration,
 }
 
-/// Compiles, or loads the calendars in `folder` and verifies them.
+/// Compiles, or loads the calendars in `folder` and verifies them. A schedule is `listed` only if somebody will look at it.
 pub(crate) fn prepare(
     session: &Session,
     app: &AppArgs,
     machine: &MachineArgs,
     compile: &CompileArgs,
     folder: Option<&Path>,
+    listed: bool,
 ) -> Result<Prepared, Failure> {
     let machine = load::machine(machine, folder)?;
     let loaded = load::app(session, app, Some(&machine), folder)?;
     let start = Instant::now();
-    let (calendars, verified, compiled) = match folder {
+    let (calendars, verified, report, schedule) = match folder {
         Some(folder) => {
             let (calendars, verified) = load::verified(folder, &loaded.app, &machine)?;
-            (calendars, verified, None)
+            (calendars, verified, None, None)
         }
         None => {
-            let compiled = load::compile(session, compile, &loaded, &machine)?;
-            (compiled.calendars.clone(), compiled.verified.clone(), Some(compiled))
+            let compiled =
+                load::compile(session, compile, &loaded, &machine, listed && results::keeps_calendars(&machine))?;
+            let Compiled { schedule, calendars, verified, report, .. } = compiled;
+            (calendars, verified, Some(report), schedule)
         }
     };
-    Ok(Prepared { loaded, machine, calendars, verified, compiled, took: start.elapsed() })
+    Ok(Prepared { loaded, machine, calendars, verified, report, schedule, took: start.elapsed() })
 }
 
 /// A run that came to its end.
@@ -163,7 +169,8 @@ struct ChannelJson {
 impl Run {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
         let place = self.place(session)?;
-        let prepared = prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref())?;
+        let prepared =
+            prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref(), place.is_some())?;
         let app = self.fed(&prepared.loaded.app)?;
         let options = self.options(&app, place.is_some())?;
         let results = place.map(|place| Results::create(&place, &prepared)).transpose()?;

@@ -102,7 +102,7 @@ fn long_runs_are_counted() {
 fn digests(app: &App, outcome: &Outcome) -> Vec<(String, u64, String)> {
     let digest = |(id, channel): (ChannelId, &Channel)| {
         let outcome = outcome.channels[id].unwrap();
-        (channel.name.clone(), outcome.tokens, outcome.digest.to_string())
+        (channel.name.to_string(), outcome.tokens, outcome.digest.to_string())
     };
     app.channels().iter().map(digest).collect()
 }
@@ -219,10 +219,10 @@ fn alone(
 #[test]
 fn phases_have_their_own_rates() {
     let mut wide = channel("wide", [0, 1], [0, 0], 2, 0);
-    (wide.produce, wide.consume) = (vec![1, 0, 2], vec![3]);
+    (wide.produce, wide.consume) = ([1, 0, 2].into(), [3].into());
     let mut thin = channel("thin", [0, 1], [1, 1], 1, 0);
-    (thin.produce, thin.consume) = (vec![0, 2, 1], vec![3]);
-    let copy = Channel { name: "copy".to_owned(), target_port: 2, ..thin.clone() };
+    (thin.produce, thin.consume) = ([0, 2, 1].into(), [3].into());
+    let copy = Channel { name: "copy".into(), target_port: 2, ..thin.clone() };
     let actors = vec![actor("a", &[1, 2, 1]), actor("b", &[1])];
     let starts = [(0, vec![0, 1, 3]), (1, vec![4])];
     let (app, machine, plan) = alone(actors, vec![wide, thin, copy], 3, &starts);
@@ -253,7 +253,7 @@ fn phases_have_their_own_rates() {
 #[test]
 fn tokens_are_observed_in_order_whatever_firings_end_first() {
     let mut channel = channel("x", [0, 1], [0, 0], 2, 0);
-    channel.consume = vec![1];
+    channel.consume = [1].into();
     for late in [0, 1, 2, 7, 30] {
         let starts = [(0, vec![late, 0]), (1, vec![50, 51])];
         let (app, machine, mut plan) =
@@ -262,7 +262,7 @@ fn tokens_are_observed_in_order_whatever_firings_end_first() {
         for e in &mut plan.set.nodes[sim_core::NodeId(0)].compute {
             e.place = e.index;
             // A token lives for up to 13 metacycles.
-            for operand in e.inputs.iter_mut().chain(&mut e.outputs) {
+            for operand in e.inputs.iter_mut().chain(e.outputs.iter_mut()) {
                 operand.address.count = 16;
             }
         }
