@@ -3,6 +3,7 @@
 //! Reading is pure: text in, a checked value or a [`FormatError`] with the place out. Nothing here opens a file. No text,
 //! however broken, makes reading panic, and none asks for memory out of proportion to what applications may hold.
 
+pub mod clocks;
 mod error;
 mod graph;
 mod graph_ron;
@@ -11,6 +12,7 @@ mod pins;
 mod ron_text;
 mod sdf3;
 
+pub use clocks::{ClockFileError, ClockSpec, read_clocks};
 pub(crate) use error::byte_offset;
 pub use error::{FormatError, Spanned};
 pub use graph::{GraphError, LIST_ENTRIES};
