@@ -8,6 +8,7 @@ mod args;
 mod builtin;
 mod channels;
 mod check;
+mod clocks;
 mod compile;
 mod diff;
 mod explain;
@@ -56,6 +57,7 @@ enum Command {
     Machine(machine::MachineCommand),
     Diff(diff::DiffCommand),
     New(new::New),
+    Clocks(clocks::Clocks),
 }
 
 impl Command {
@@ -70,6 +72,7 @@ impl Command {
             Self::Machine(command) => command.run(session),
             Self::Diff(command) => command.run(session),
             Self::New(command) => command.run(session),
+            Self::Clocks(command) => command.run(session),
         }
     }
 }

@@ -12,7 +12,7 @@ mod pins;
 mod ron_text;
 mod sdf3;
 
-pub use clocks::{ClockFileError, ClockSpec, read_clocks};
+pub use clocks::{ClockFileError, ClockSpec, Uniform, read_clocks};
 pub(crate) use error::byte_offset;
 pub use error::{FormatError, Spanned};
 pub use graph::{GraphError, LIST_ENTRIES};

@@ -17,17 +17,23 @@
 //! An event is the first attosecond at which a phase has reached its target.
 //! Sources: Lall, Cascaval, Izzard & Spalink (arXiv 2109.14111); Callisto.jl; bittide-hardware.
 
+mod boot;
 mod controller;
 mod engine;
+mod groom;
 mod network;
 mod oscillator;
+mod stability;
 mod units;
 
+pub use boot::{Boot, BootError, BootOptions, boot};
 pub use controller::{Control, ControlError, ControlState, Controller, Gain, Law, Measured, PumpKind};
 pub use engine::{
     BufferEvent, BufferFault, ClockEngine, ClockEvent, Edit, EditError, EditKind, EngineOptions, Fault, LinkView,
     NodeView, Snapshot, Summary,
 };
+pub use groom::{GroomError, GroomLink, Grooming, groom};
 pub use network::{ClockLink, ClockNetwork, ClockNode, NetworkError, limits};
 pub use oscillator::{Jitter, Oscillator, Wander};
+pub use stability::{Stability, stability};
 pub use units::{Decimal, DecimalError, Femtos, Frequency, Phase, round_half_even};

@@ -279,6 +279,14 @@ impl ClockNetwork {
         })
     }
 
+    /// How long the network can be simulated before phases, times gears, become too long.
+    #[must_use]
+    pub fn time_most(&self) -> Femtos {
+        let gear = self.links.values().map(|link| i128::from(link.gear)).max().unwrap_or(1);
+        let started = self.nodes.values().map(|node| node.phase.0).max().unwrap_or(0);
+        Femtos::of_grains((PHASE_LIMIT / gear - started) / i128::from(self.reachable().1))
+    }
+
     /// Frequencies that controllers may reach: an eighth beyond the slowest and the fastest oscillator.
     pub(super) fn reachable(&self) -> (i64, i64) {
         let all = || self.nodes.values().map(|node| node.oscillator.extremes());

@@ -6,9 +6,13 @@
 mod decimal;
 mod json;
 mod quantity;
+mod ron;
+mod uniform;
 
 pub use json::read_clocks_json;
 pub use quantity::{QuantityError, frequency, parts_per_trillion, time};
+pub use ron::read_clocks_ron;
+pub use uniform::Uniform;
 
 use super::FormatError;
 use sim_core::Machine;
@@ -126,10 +130,15 @@ impl ClockFileError {
     }
 }
 
-/// Reads a clock specification.
+/// Reads a clock specification in either form: text that begins with `{` is JSON, other text is RON.
 ///
 /// # Errors
 /// [`FormatError`], the first that is found.
 pub fn read_clocks(bytes: &[u8]) -> Result<ClockSpec, FormatError> {
-    Ok(read_clocks_json(super::read_text(bytes)?)?)
+    let text = super::read_text(bytes)?;
+    if text.trim_start_matches('\u{feff}').trim_start().starts_with('{') {
+        Ok(read_clocks_json(text)?)
+    } else {
+        read_clocks_ron(text)
+    }
 }

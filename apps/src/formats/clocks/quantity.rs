@@ -1,5 +1,6 @@
 //! Numbers with units, exactly: `"125MHz"`, `"-100ppm"`, `"5 ms"`.
 
+use serde::de::{self, Deserialize, Deserializer};
 use sim_core::clock::{Decimal, Femtos, Frequency};
 
 /// Why a text is no quantity.
@@ -59,6 +60,26 @@ fn quantity(
         what,
         example,
     })
+}
+
+/// For fields of a file that hold a quantity as text.
+macro_rules! fields {
+    ($($name:ident($text:ident: $given:ty) -> $value:ty = $read:expr;)*) => {$(
+        pub(super) fn $name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<$value, D::Error> {
+            let $text = <$given>::deserialize(deserializer)?;
+            $read.map_err(de::Error::custom)
+        }
+    )*};
+}
+
+fields! {
+    in_time(text: String) -> Femtos = time(&text);
+    in_time_maybe(text: String) -> Option<Femtos> = time(&text).map(Some);
+    in_times(texts: Vec<String>) -> Vec<Femtos> = texts.iter().map(|text| time(text)).collect::<Result<_, _>>();
+    in_frequency(text: String) -> Frequency = frequency(&text);
+    in_parts(text: String) -> i64 = parts_per_trillion(&text);
+    in_parts_maybe(text: String) -> Option<i64> = parts_per_trillion(&text).map(Some);
+    in_parts_or_zero(text: String) -> i64 = parts_per_trillion(&text);
 }
 
 #[cfg(test)]

@@ -124,6 +124,12 @@ impl<C: Controller> ClockEngine<C> {
         (wire.least <= wire.most).then_some((wire.least.into(), wire.most.into()))
     }
 
+    /// Frames per tick of a link.
+    #[must_use]
+    pub fn gear(&self, link: LinkId) -> i64 {
+        self.class(link).gear
+    }
+
     /// Number of nodes.
     #[must_use]
     pub fn nodes(&self) -> usize {
