@@ -5,6 +5,7 @@
 
 mod apps;
 mod args;
+mod boot;
 mod builtin;
 mod channels;
 mod check;
@@ -58,6 +59,7 @@ enum Command {
     Diff(diff::DiffCommand),
     New(new::New),
     Clocks(clocks::Clocks),
+    Boot(boot::BootCommand),
 }
 
 impl Command {
@@ -73,6 +75,7 @@ impl Command {
             Self::Diff(command) => command.run(session),
             Self::New(command) => command.run(session),
             Self::Clocks(command) => command.run(session),
+            Self::Boot(command) => command.run(session),
         }
     }
 }

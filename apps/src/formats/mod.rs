@@ -11,6 +11,7 @@ mod names;
 mod pins;
 mod ron_text;
 mod sdf3;
+mod ugns;
 
 pub use clocks::{ClockFileError, ClockSpec, Uniform, read_clocks};
 pub(crate) use error::byte_offset;
@@ -21,6 +22,7 @@ pub use names::nearest;
 pub use pins::{Pin, PinError, Pins, PinsFileError, read_pins};
 pub use ron_text::{RonError, read_ron};
 pub use sdf3::{Sdf3Error, read_sdf3};
+pub use ugns::{Ugns, read_ugns};
 
 use sim_core::App;
 
