@@ -11,6 +11,7 @@ mod channels;
 mod check;
 mod clocks;
 mod compile;
+mod coupled;
 mod diff;
 mod explain;
 mod failure;

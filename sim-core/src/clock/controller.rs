@@ -30,7 +30,7 @@ pub struct Measured<'a> {
 /// A control law. One value serves all nodes; what a node remembers is its state.
 pub trait Controller: Sync {
     /// What a node remembers from one measurement to the next.
-    type State: Clone + Send + Sync;
+    type State: Clone + std::fmt::Debug + Send + Sync;
 
     /// The state of a node that starts, with a correction of `warm`.
     fn start(&self, node: NodeId, warm: Frequency) -> Self::State;

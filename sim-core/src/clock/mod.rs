@@ -19,6 +19,7 @@
 
 mod boot;
 mod controller;
+mod coupled;
 mod engine;
 mod groom;
 mod network;
@@ -28,6 +29,7 @@ mod units;
 
 pub use boot::{Boot, BootError, BootOptions, boot};
 pub use controller::{Control, ControlError, ControlState, Controller, Gain, Law, Measured, PumpKind};
+pub use coupled::{CoupledFault, CoupledRun, Coupling};
 pub use engine::{
     BufferEvent, BufferFault, ClockEngine, ClockEvent, Edit, EditError, EditKind, EngineOptions, Fault, LinkView,
     NodeView, Snapshot, Summary,

@@ -2,7 +2,7 @@
 
 pub(crate) mod args;
 mod drive;
-mod report;
+pub(crate) mod report;
 
 use super::failure::{Exit, Failure};
 use super::files;

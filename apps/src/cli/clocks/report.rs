@@ -102,11 +102,11 @@ pub(crate) struct BufferEventJson {
 
 impl From<&BufferEvent> for BufferEventJson {
     fn from(event: &BufferEvent) -> Self {
-        Self { t: event.at.as_nanos(), link: event.link.0, tick: event.tick, kind: fault(event.fault) }
+        Self { t: event.at.as_nanos(), link: event.link.0, tick: event.tick, kind: fault_name(event.fault) }
     }
 }
 
-pub(crate) fn fault(fault: BufferFault) -> &'static str {
+pub(crate) fn fault_name(fault: BufferFault) -> &'static str {
     match fault {
         BufferFault::Overflow => "overflow",
         BufferFault::Underflow => "underflow",
@@ -144,7 +144,7 @@ fn edit(edit: &sim_core::clock::Edit) -> EditJson {
         EditKind::Centred => "centred",
         EditKind::Recaptured => "recaptured",
         EditKind::Groomed => "groomed",
-        EditKind::Fault(kind) => fault(kind),
+        EditKind::Fault(kind) => fault_name(kind),
     };
     EditJson { t: edit.at.as_nanos(), link: edit.link.0, kind: kind.to_owned(), frames: edit.frames }
 }
@@ -200,7 +200,7 @@ fn text(spec: &ClockSpec, simulated: &Simulated) -> String {
 pub(crate) fn buffer_event(spec: &ClockSpec, event: &BufferEvent) -> String {
     let link = &spec.network.links()[event.link];
     let name = link_name(&spec.nodes, link.source, link.target);
-    format!("{} of {name} in tick {} at {}", fault(event.fault), event.tick, event.at)
+    format!("{} of {name} in tick {} at {}", fault_name(event.fault), event.tick, event.at)
 }
 
 /// Finds out before any work that a trace cannot be written.

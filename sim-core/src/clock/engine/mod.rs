@@ -111,7 +111,7 @@ impl<C: Controller> ClockEngine<C> {
         while self.now < until {
             let edit = self.agenda.next().filter(|&at| at < until);
             let end = edit.unwrap_or(until).min(self.next_round);
-            self.round(end);
+            self.compute(end);
             self.now = end;
             if end == self.next_round {
                 self.next_round += self.round;
@@ -124,7 +124,7 @@ impl<C: Controller> ClockEngine<C> {
     }
 
     /// Computes the events between now and `end`.
-    fn round(&mut self, end: i128) {
+    fn compute(&mut self, end: i128) {
         const REBASE: i128 = 1 << 59;
         if end - self.shared.origin > REBASE {
             self.rebase();
@@ -201,11 +201,10 @@ impl<C: Controller> ClockEngine<C> {
         for shard in &mut self.shards {
             self.events.append(&mut shard.log);
         }
-        if self.events.len() >= self.options.first_events {
-            self.events.sort_by_key(|event| (event.acted_at, event.node));
-            self.events.truncate(self.options.first_events);
-            self.shared.log = false;
-        }
+        // Every round's events are later than those before it.
+        self.events.sort_by_key(|event| (event.acted_at, event.node));
+        self.events.truncate(self.options.first_events);
+        self.shared.log = self.events.len() < self.options.first_events;
     }
 
     /// Shard and place of a node.

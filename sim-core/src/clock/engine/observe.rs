@@ -1,7 +1,8 @@
 //! What can be seen of a simulation: its state at a time, and its summary.
 
 use super::super::controller::Controller;
-use super::super::units::{Femtos, Frequency, Phase, whole_frames};
+use super::super::units::{FRAME, Femtos, Frequency, GRAINS, Phase, whole_frames};
+use super::shard::NEVER;
 use super::statistics::SQUARE_BITS;
 use super::{ClockEngine, ClockEvent};
 use crate::ids::{IdVec, LinkId, NodeId};
@@ -122,6 +123,33 @@ impl<C: Controller> ClockEngine<C> {
         let (shard, wire) = self.wire_place(link);
         let wire = self.shards[shard].wires[wire];
         (wire.least <= wire.most).then_some((wire.least.into(), wire.most.into()))
+    }
+
+    /// When a clock's phase reached `tick` whole frames, if that is not long ago: a round and the longest latency are
+    /// remembered. `None` if it has not yet.
+    #[must_use]
+    pub fn time_of_tick(&self, node: NodeId, tick: i64) -> Option<Femtos> {
+        let (shard, place) = self.node_place(node);
+        let shard = &self.shards[shard];
+        let (clock, past) = (&shard.clocks[place], shard.past(place));
+        let wanted = i128::from(tick) * FRAME;
+        let mut high = clock.until.min((self.now - self.shared.origin) as i64);
+        if clock.phase_at(past, high) < wanted {
+            return None;
+        }
+        let oldest = clock.segments(past).map(|segment| segment.since).filter(|&since| since < NEVER).min()?;
+        let mut low = oldest.max(high - NEVER / 2);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if clock.phase_at(past, middle) < wanted { low = middle } else { high = middle }
+        }
+        Some(Femtos::of_grains(self.shared.origin + i128::from(high)))
+    }
+
+    /// The span of a round.
+    #[must_use]
+    pub fn round(&self) -> Femtos {
+        Femtos((self.round / GRAINS).max(1))
     }
 
     /// Frames per tick of a link.
