@@ -4,6 +4,7 @@
 //! The meaning of one tick is written down in `ARCHITECTURE.md`.
 
 pub mod app;
+pub mod clock;
 pub mod csr;
 pub mod digest;
 pub mod engine;

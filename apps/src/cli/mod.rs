@@ -5,10 +5,13 @@
 
 mod apps;
 mod args;
+mod boot;
 mod builtin;
 mod channels;
 mod check;
+mod clocks;
 mod compile;
+mod coupled;
 mod diff;
 mod explain;
 mod failure;
@@ -56,6 +59,8 @@ enum Command {
     Machine(machine::MachineCommand),
     Diff(diff::DiffCommand),
     New(new::New),
+    Clocks(clocks::Clocks),
+    Boot(boot::BootCommand),
 }
 
 impl Command {
@@ -70,6 +75,8 @@ impl Command {
             Self::Machine(command) => command.run(session),
             Self::Diff(command) => command.run(session),
             Self::New(command) => command.run(session),
+            Self::Clocks(command) => command.run(session),
+            Self::Boot(command) => command.run(session),
         }
     }
 }

@@ -67,6 +67,11 @@ impl Results {
         }
     }
 
+    /// Writes one more file.
+    pub(crate) fn add(&self, name: &str, content: impl AsRef<[u8]>) -> Result<(), Failure> {
+        self.folder.write(name, content)
+    }
+
     /// Writes everything and gives the directory its name, which is returned.
     pub(crate) fn finish(
         self,
@@ -248,6 +253,10 @@ impl Run {
         for (name, path) in &self.input {
             let path = std::path::absolute(path).unwrap_or(path.clone());
             words.extend(["--input".to_owned(), quoted(&format!("{name}={}", path.display()))]);
+        }
+        if let Some(path) = &self.clocks {
+            let path = std::path::absolute(path).unwrap_or(path.clone());
+            words.extend(["--clocks".to_owned(), quoted(&path.display().to_string())]);
         }
         let asked: Vec<String> = std::env::args().skip(1).map(|word| quoted(&word)).collect();
         let folder = std::env::current_dir().map_or(String::new(), |path| format!("in {}: ", path.display()));

@@ -1,6 +1,7 @@
 //! `run`: compiles (or loads calendars), executes, and keeps what came out.
 
 use super::args::{AppArgs, CompileArgs, MachineArgs};
+use super::coupled::{Carried, CarriedJson, Coupled};
 use super::failure::{Exit, Failure};
 use super::load::{self, LoadedApp};
 use super::progress::Display;
@@ -15,7 +16,7 @@ use serde::Serialize;
 use sim_core::digest::DigestLevel;
 use sim_core::engine::Engine;
 use sim_core::shard::Partition;
-use sim_core::{App, ChannelId, Machine, Outcome, RunOptions};
+use sim_core::{App, ChannelId, Machine, Outcome, RunOptions, Tick};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -35,6 +36,10 @@ pub(crate) struct Run {
     /// Calendars that `compile` or `run` kept, instead of compiling; they are verified first
     #[arg(long, value_name = "DIR", conflicts_with_all = ["pins", "max_unroll"])]
     pub(crate) calendars: Option<PathBuf>,
+    /// Clocks that carry the run (RON or JSON): they are booted, and every buffer is watched; without --machine the
+    /// application is compiled for the machine that they make
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) clocks: Option<PathBuf>,
     /// Channels whose tokens are digested: `all`, `none`, or names [default: all up to 10 000 channels, else none]
     #[arg(long, value_name = "all|none|NAME,…")]
     channels: Option<String>,
@@ -121,7 +126,17 @@ pub(crate) fn prepare(
     folder: Option<&Path>,
     listed: bool,
 ) -> Result<Prepared, Failure> {
-    let machine = load::machine(machine, folder)?;
+    prepare_for(session, app, load::machine(machine, folder)?, compile, folder, listed)
+}
+
+fn prepare_for(
+    session: &Session,
+    app: &AppArgs,
+    machine: Machine,
+    compile: &CompileArgs,
+    folder: Option<&Path>,
+    listed: bool,
+) -> Result<Prepared, Failure> {
     let loaded = load::app(session, app, Some(&machine), folder)?;
     let start = Instant::now();
     let (calendars, verified, report, schedule) = match folder {
@@ -157,6 +172,8 @@ pub(crate) struct RunJson<'a> {
     node_ticks_per_second: f64,
     threads: usize,
     engine_bytes_per_node: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clocks: Option<CarriedJson>,
     directory: Option<PathBuf>,
 }
 
@@ -169,8 +186,8 @@ struct ChannelJson {
 impl Run {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
         let place = self.place(session)?;
-        let prepared =
-            prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref(), place.is_some())?;
+        let coupled = self.clocks.as_deref().map(|spec| Coupled::boot(session, spec)).transpose()?;
+        let prepared = self.prepare(session, coupled.as_ref(), place.is_some())?;
         let app = self.fed(&prepared.loaded.app)?;
         let options = self.options(&app, place.is_some())?;
         let results = place.map(|place| Results::create(&place, &prepared)).transpose()?;
@@ -181,14 +198,25 @@ impl Run {
         let mut engine =
             Engine::parallel(&app, &program, &options, &partition).map_err(|error| failed(error.into()))?;
         let mut display = Display::new(self.quiet || session.is_json(), prepared.machine.nodes().len());
-        let driven = display.drive(|metacycles| engine.advance(metacycles));
+        let carried = coupled.map(|coupled| coupled.carry(engine.progress().end)).transpose()?;
+        let stop = carried.as_ref().and_then(|carried| carried.run.fault).map(|fault| fault.tick);
+        let driven = match stop {
+            // Up to the tick in which a buffer fails the run is what it would be without clocks.
+            Some(tick) => engine.advance(metacycles_before(tick, &prepared.calendars)).map(|_| ()),
+            None => display.drive(|metacycles| engine.advance(metacycles)),
+        };
         let failure = driven.err().map(|error| failed(error.into()));
+        let failure = failure.or_else(|| carried.as_ref().and_then(Carried::failure));
         let nodes = prepared.machine.nodes().len();
         let size = (engine.threads(), (engine.bytes() + program.bytes()) as f64 / nodes as f64);
         let outcome = engine.finish();
         let mut json = summary(&prepared, &app, &outcome, display.elapsed());
         (json.threads, json.engine_bytes_per_node) = size;
+        json.clocks = carried.as_ref().map(Carried::json);
         if let Some(results) = results {
+            if let Some(carried) = &carried {
+                results.add("tick_times.csv", carried.times())?;
+            }
             // What was observed before a failure is kept as well.
             let directory = results.finish(session, self, &prepared, &outcome, &json, failure.as_ref())?;
             if !session.is_json() {
@@ -200,6 +228,18 @@ impl Run {
             Some(failure) => Err(failure),
             None => session.print(|| text(&json), &json).map(|()| None),
         }
+    }
+
+    /// Application and calendars, for the machine that clocks make if no other is named.
+    fn prepare(&self, session: &Session, coupled: Option<&Coupled>, listed: bool) -> Result<Prepared, Failure> {
+        let here = || prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref(), listed);
+        let Some(coupled) = coupled else { return here() };
+        if self.machine.machine.is_none() && self.calendars.is_none() {
+            return prepare_for(session, &self.app, coupled.machine.clone(), &self.compile, None, listed);
+        }
+        let prepared = here()?;
+        coupled.check(&prepared.machine)?;
+        Ok(prepared)
     }
 
     /// Where results go, if anywhere.
@@ -294,8 +334,14 @@ fn summary<'a>(prepared: &'a Prepared, app: &'a App, outcome: &Outcome, took: Du
         threads: 1,
         engine_bytes_per_node: 0.0,
         node_ticks_per_second: ticks as f64 * prepared.machine.nodes().len() as f64 / seconds.max(1e-9),
+        clocks: None,
         directory: None,
     }
+}
+
+/// Metacycles that end before `tick`.
+fn metacycles_before(tick: Tick, calendars: &CalendarSet) -> u64 {
+    u64::try_from(tick.0 / calendars.metacycle).unwrap_or(0)
 }
 
 fn text(run: &RunJson<'_>) -> String {
@@ -316,6 +362,9 @@ fn text(run: &RunJson<'_>) -> String {
         ("executed in", speed),
         ("memory", memory),
     ]);
+    if let Some(clocks) = &run.clocks {
+        text += &facts(&clocks.facts(run.seconds));
+    }
     let channels = &run.channels.0;
     if !channels.is_empty() {
         let mut rows = vec![vec!["channel".to_owned(), "tokens".to_owned(), "digest".to_owned()]];
