@@ -7,7 +7,7 @@ fn main() {
     let _ = std::fs::remove_dir_all(&dir);
     let mut spec = HostSpec::new("probe", command, &dir).arguments(args);
     spec.trace = TraceLevel::Deterministic;
-    spec.cpu = Some(0);
+    spec.cpu = Some(0); spec.call_cost=std::time::Duration::from_nanos(std::env::var("COST").map_or(0,|c|c.parse().unwrap()));
     spec.watchdog = std::time::Duration::from_secs(10);
     let t = std::time::Instant::now();
     let mut host = Host::spawn(spec).unwrap();

@@ -33,6 +33,8 @@ use std::time::Duration;
 pub struct Input {
     /// The node's time, which never goes back.
     pub now: Nanos,
+    /// When it is advanced again. A program whose calls cost time computes no further; without it, until all is done.
+    pub until: Option<Nanos>,
     /// What has arrived since.
     pub packets: Vec<Packet>,
     /// Bytes per neighbour that an earlier advance has given out and that have not left yet.
@@ -236,7 +238,7 @@ fn advance(supervisor: &mut Supervisor, input: Input) -> Result<Output, HostErro
         supervisor.kernel().advance_to(input.now);
         supervisor.shut_down(signal)?;
     }
-    supervisor.advance(input.now, input.packets)?;
+    supervisor.advance(input.now, input.until.unwrap_or(Nanos::NEVER), input.packets)?;
     let status = supervisor.status();
     let (trace_hash, calls) = (supervisor.record().hash(), supervisor.record().calls());
     let kernel = supervisor.kernel();

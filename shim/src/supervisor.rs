@@ -176,6 +176,8 @@ pub(crate) struct Supervisor {
     /// What stands for descriptors that only the node's kernel knows.
     placeholder: OwnedFd,
     first: Pid,
+    /// When the program is to be held although it could run on.
+    until: Nanos,
     status: Option<ExitStatus>,
     record: Record,
 }
@@ -207,6 +209,7 @@ impl Supervisor {
             init,
             placeholder,
             first,
+            until: Nanos::NEVER,
             status: None,
             record,
         };
@@ -284,7 +287,10 @@ impl Supervisor {
     }
 
     /// Lets it be `now`, lets `packets` arrive, and lets the program run until all its threads wait.
-    pub(crate) fn advance(&mut self, now: Nanos, packets: Vec<Packet>) -> Result<(), HostError> {
+    ///
+    /// If calls cost time, it runs no further than to `until`, at which it is advanced again.
+    pub(crate) fn advance(&mut self, now: Nanos, until: Nanos, packets: Vec<Packet>) -> Result<(), HostError> {
+        self.until = until;
         self.kernel.advance_to(now);
         for pid in self.kernel.ring_alarms() {
             self.signal(pid, libc::SIGALRM)?;
@@ -318,6 +324,9 @@ impl Supervisor {
     fn run(&mut self) -> Result<(), HostError> {
         loop {
             if self.kernel.processes.is_empty() {
+                return Ok(());
+            }
+            if self.kernel.now >= self.until && !self.kernel.is_running() {
                 return Ok(());
             }
             while !self.kernel.is_running() || !self.kernel.config.switches.single_runner {
@@ -423,6 +432,10 @@ impl Supervisor {
         let cost = self.kernel.config.call_cost;
         if cost.0 > 0 {
             self.kernel.advance_to(self.kernel.now.after(cost));
+            if self.kernel.now >= self.until {
+                self.kernel.postpone(tid, Call { id, number, arguments });
+                return Ok(());
+            }
         }
         self.attempt(tid, Call { id, number, arguments }, Attempt::default()).map(drop)
     }
@@ -816,6 +829,14 @@ impl Supervisor {
             Stop::Signal(signal) => {
                 self.record.event(self.kernel.now, number, "signal", i64::from(signal));
                 self.go_on(tid, signal)
+            }
+            Stop::Event(libc::PTRACE_EVENT_VFORK_DONE) => {
+                // The child has its image sooner than its own stop is reported.
+                for process in self.kernel.processes.values_mut().filter(|process| process.vfork_parent == Some(tid)) {
+                    process.vfork_parent = None;
+                }
+                self.kernel.ready(tid, Resume::Stopped { signal: 0 });
+                Ok(())
             }
             Stop::Event(_) => self.go_on(tid, 0),
         }

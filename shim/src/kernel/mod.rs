@@ -233,6 +233,7 @@ impl Kernel {
             ThreadState::Waiting(wait) => wait.attempt.deadline,
             _ => None,
         });
-        calls.chain(self.next_timer()).chain(self.next_alarm()).min()
+        let held = self.is_held().then_some(self.now);
+        calls.chain(self.next_timer()).chain(self.next_alarm()).chain(held).min()
     }
 }

@@ -72,6 +72,11 @@ pub(crate) struct Wait {
     pub(crate) seen: u64,
 }
 
+impl Wait {
+    /// Not attempted yet.
+    const NEVER: u64 = u64::MAX;
+}
+
 /// How a thread whose turn has come goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ready {
@@ -141,6 +146,22 @@ impl Kernel {
         let attempt = Attempt { again: true, expired: false, ..attempt };
         let wait = Wait { call, attempt, sequence, seen: self.changes };
         self.thread(tid).state = ThreadState::Waiting(wait);
+    }
+
+    /// Notes that `tid` has made a call that is not attempted now.
+    pub(crate) fn postpone(&mut self, tid: Tid, call: Call) {
+        let sequence = self.next_sequence();
+        let wait = Wait { call, attempt: Attempt::default(), sequence, seen: Wait::NEVER };
+        self.thread(tid).state = ThreadState::Waiting(wait);
+    }
+
+    /// Whether somebody could run on.
+    pub(super) fn is_held(&self) -> bool {
+        self.threads.values().any(|thread| match &thread.state {
+            ThreadState::Ready(_) => true,
+            ThreadState::Waiting(wait) => wait.seen == Wait::NEVER,
+            _ => false,
+        })
     }
 
     /// Puts `tid` behind all others that could run.
