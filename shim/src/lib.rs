@@ -34,6 +34,7 @@ pub use capabilities::{Capabilities, Lack, capabilities};
 pub use host::{Host, Input, Output, Report};
 pub use image::ImageError;
 pub use kernel::{Packet, Segment};
+pub use signals::signal_number;
 pub use spec::{HostSpec, Switches, TraceLevel, WORKING_DIRECTORY, default_environment};
 pub use supervisor::{ExitStatus, HostError, SpawnError};
 pub use sys::bootstrap::Stage;

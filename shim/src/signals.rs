@@ -53,6 +53,13 @@ impl Signals {
     }
 }
 
+/// The number of the signal called `name`, such as `SIGTERM` or `TERM`.
+#[must_use]
+pub fn signal_number(name: &str) -> Option<i32> {
+    let long = if name.starts_with("SIG") { name.to_owned() } else { format!("SIG{name}") };
+    long.parse::<nix::sys::signal::Signal>().ok().map(|signal| signal as i32)
+}
+
 /// Whether any signal is pending for thread `tid`, held back or not.
 pub(crate) fn is_pending(tid: i32) -> bool {
     Signals::of(tid).pending != 0

@@ -13,6 +13,7 @@ mod diff;
 mod explain;
 mod failure;
 mod files;
+mod hosts;
 mod load;
 mod machine;
 mod new;

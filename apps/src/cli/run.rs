@@ -6,7 +6,7 @@ use super::load::{self, LoadedApp};
 use super::progress::Display;
 use super::results::{self, Place, Results};
 use super::session::{Object, Session, counted, facts, grouped, iterations, scaled, table, ticks};
-use super::{channels, explain, files, tokens};
+use super::{channels, explain, files, hosts, tokens};
 use crate::pipeline::{Iterations, RunError, feed, recorded};
 use calendars::{CalendarSet, Verified};
 use scheduler::Compiled;
@@ -23,12 +23,15 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) app: AppArgs,
     #[command(flatten)]
-    machine: MachineArgs,
+    pub(crate) machine: MachineArgs,
     #[command(flatten)]
     pub(crate) compile: CompileArgs,
-    /// Number of iterations of the graph
+    /// Number of iterations of the graph; a fleet of programs says itself how long it runs
     #[arg(short = 'n', long, value_name = "COUNT")]
-    pub(crate) iterations: u64,
+    pub(crate) iterations: Option<u64>,
+    /// What is written down of the system calls of a fleet's programs
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) trace: hosts::Trace,
     /// Calendars that `compile` or `run` kept, instead of compiling; they are verified first
     #[arg(long, value_name = "DIR", conflicts_with_all = ["pins", "max_unroll"])]
     pub(crate) calendars: Option<PathBuf>,
@@ -52,7 +55,7 @@ pub(crate) struct Run {
     no_results: bool,
     /// Show no progress
     #[arg(short, long)]
-    quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// Levels of the run digest.
@@ -137,7 +140,10 @@ pub(crate) struct RunJson<'a> {
     compile_seconds: f64,
     seconds: f64,
     node_ticks_per_second: f64,
-    directory: Option<PathBuf>,
+    /// What became of a fleet's programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hosts: Option<Vec<hosts::HostJson>>,
+    pub(crate) directory: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -148,6 +154,13 @@ struct ChannelJson {
 
 impl Run {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
+        if let Some(source) = hosts::fleet_source(self.app.graph.as_ref())? {
+            return hosts::run(self, session, source);
+        }
+        if self.iterations.is_none() {
+            let failure = Failure::new(Exit::Invalid, "usage::no_iterations", "the number of iterations is not given");
+            return Err(failure.help("add --iterations, such as --iterations 100"));
+        }
         let place = self.place(session)?;
         let prepared = prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref())?;
         let app = self.fed(&prepared.loaded.app)?;
@@ -177,7 +190,7 @@ impl Run {
     }
 
     /// Where results go, if anywhere.
-    fn place(&self, session: &Session) -> Result<Option<Place>, Failure> {
+    pub(crate) fn place(&self, session: &Session) -> Result<Option<Place>, Failure> {
         match &self.output {
             Some(folder) => {
                 files::check_free(folder)?;
@@ -209,7 +222,7 @@ impl Run {
             })?;
             inputs.push((name.as_str(), words));
         }
-        feed(app, Iterations(self.iterations), &inputs).map_err(|error| explain::run(&error))
+        feed(app, Iterations(self.iterations.unwrap_or_default()), &inputs).map_err(|error| explain::run(&error))
     }
 
     /// The channels to digest, as an argument.
@@ -225,7 +238,7 @@ impl Run {
         self.digest.into()
     }
 
-    fn options(&self, app: &App, keep: bool) -> Result<RunOptions, Failure> {
+    pub(crate) fn options(&self, app: &App, keep: bool) -> Result<RunOptions, Failure> {
         let all = || app.channels().ids().collect();
         let channels = match self.channels_resolved(app) {
             "all" => all(),
@@ -238,11 +251,12 @@ impl Run {
             record.sort_unstable();
             record.dedup();
         }
-        Ok(RunOptions { iterations: self.iterations, digest: self.level(), channels, record })
+        let iterations = self.iterations.unwrap_or_default();
+        Ok(RunOptions { iterations, digest: self.level(), channels, record })
     }
 }
 
-fn summary<'a>(prepared: &'a Prepared, app: &'a App, outcome: &Outcome, took: Duration) -> RunJson<'a> {
+pub(crate) fn summary<'a>(prepared: &'a Prepared, app: &'a App, outcome: &Outcome, took: Duration) -> RunJson<'a> {
     let ticks = outcome.ticks.map_or(0, |tick| tick.0);
     let seconds = took.as_secs_f64();
     let name = |id: ChannelId| prepared.loaded.app.channels()[id].name.as_str();
@@ -264,11 +278,12 @@ fn summary<'a>(prepared: &'a Prepared, app: &'a App, outcome: &Outcome, took: Du
         compile_seconds: prepared.took.as_secs_f64(),
         seconds,
         node_ticks_per_second: ticks as f64 * prepared.machine.nodes().len() as f64 / seconds.max(1e-9),
+        hosts: None,
         directory: None,
     }
 }
 
-fn text(run: &RunJson<'_>) -> String {
+pub(crate) fn text(run: &RunJson<'_>) -> String {
     const SHOWN: usize = 24;
     let count = iterations(Iterations(run.iterations));
     let mut text =
@@ -280,6 +295,11 @@ fn text(run: &RunJson<'_>) -> String {
         ("run digest", run.digest.clone()),
         ("executed in", speed),
     ]);
+    if let Some(hosts) = &run.hosts {
+        text.push('\n');
+        text += &hosts::hosts_table(hosts);
+        return text;
+    }
     let channels = &run.channels.0;
     if !channels.is_empty() {
         let mut rows = vec![vec!["channel".to_owned(), "tokens".to_owned(), "digest".to_owned()]];
