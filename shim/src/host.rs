@@ -113,7 +113,8 @@ impl Host {
         let (watchdog, shared) = (spec.watchdog, Arc::clone(&init));
         let body = move || supervise(&spec, &plan, record, &shared, &started, &received, &sent);
         let builder = std::thread::Builder::new().name(format!("host {node}"));
-        let thread = builder.spawn(body).map_err(|error| SpawnError::Thread { node: node.clone(), errno: errno(&error) })?;
+        let thread =
+            builder.spawn(body).map_err(|error| SpawnError::Thread { node: node.clone(), errno: errno(&error) })?;
         let mut host = Self { node, watchdog, orders, replies, init, thread: Some(thread), last: Nanos::default() };
         match starts.recv() {
             Ok(Ok(())) => Ok(host),

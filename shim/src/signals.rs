@@ -79,7 +79,10 @@ mod tests {
     #[test]
     fn only_signals_that_do_something_interrupt() {
         let status = |blocked: u64, caught: u64| {
-            format!("SigPnd:\t0\nShdPnd:\t{:016x}\nSigBlk:\t{blocked:016x}\nSigIgn:\t0\nSigCgt:\t{caught:016x}\n", bit(libc::SIGCHLD))
+            format!(
+                "SigPnd:\t0\nShdPnd:\t{:016x}\nSigBlk:\t{blocked:016x}\nSigIgn:\t0\nSigCgt:\t{caught:016x}\n",
+                bit(libc::SIGCHLD)
+            )
         };
         assert!(!Signals::parse(&status(0, 0)).interrupt());
         assert!(Signals::parse(&status(0, bit(libc::SIGCHLD))).interrupt());

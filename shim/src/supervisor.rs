@@ -187,7 +187,8 @@ impl Supervisor {
     pub(crate) fn start(spec: &HostSpec, plan: &Plan, record: Record) -> Result<Self, SpawnError> {
         let node = || spec.node.clone();
         let traced = |errno| SpawnError::Trace { node: node(), errno };
-        let failed = |failed: bootstrap::Failed| SpawnError::Stage { node: node(), stage: failed.stage, errno: failed.errno };
+        let failed =
+            |failed: bootstrap::Failed| SpawnError::Stage { node: node(), stage: failed.stage, errno: failed.errno };
         let mut init = bootstrap::start(plan).map_err(failed)?;
         let (listener, first) = match boot(&mut init) {
             Ok(booted) => booted,
@@ -218,7 +219,9 @@ impl Supervisor {
             Err(error) => {
                 supervisor.end();
                 Err(match error {
-                    FirstExec::Refused(errno) => SpawnError::Exec { node: node(), command: spec.command.clone(), errno },
+                    FirstExec::Refused(errno) => {
+                        SpawnError::Exec { node: node(), command: spec.command.clone(), errno }
+                    }
                     FirstExec::Trace(errno) => traced(errno),
                     FirstExec::Image(error) => SpawnError::Image { node: node(), error },
                 })
@@ -680,7 +683,9 @@ impl Supervisor {
         let first = Tid(pid.0);
         loop {
             // The thread that calls becomes the first of its process, and all others end.
-            let Some((reported, stop)) = trace::wait(-1, Wait::Block).map_err(|errno| self.broken(errno))? else { continue };
+            let Some((reported, stop)) = trace::wait(-1, Wait::Block).map_err(|errno| self.broken(errno))? else {
+                continue;
+            };
             match stop {
                 Stop::Event(libc::PTRACE_EVENT_EXEC) if reported == pid.0 => break,
                 Stop::Event(libc::PTRACE_EVENT_STOP) if reported == tid.0 => {
@@ -753,24 +758,23 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Lets the host's kernel execute a wait for signals, of which there is one: it stops the thread to deliver it.
     fn suspend(&mut self, caller: Caller, call: Call) -> Result<(), HostError> {
         let tid = caller.tid;
-        let blocked = self.kernel.processes[&caller.pid].memory.u64(call.arguments[0]).unwrap_or(0);
-        let at_once = Signals::of(tid.0).deliverable_with(blocked);
         self.note(caller, &call, -i64::from(libc::EINTR));
         self.kernel.thread(tid).state = ThreadState::Running;
         self.show_time(tid)?;
-        self.listener.pass(call.id).map_err(|errno| self.broken(errno))?;
-        if at_once {
-            let stop = self.wait_for(tid)?;
-            return self.stopped(tid, stop);
+        match self.listener.pass(call.id) {
+            Ok(()) | Err(Errno::ENOENT) => {}
+            Err(errno) => return Err(self.broken(errno)),
         }
-        self.kernel.thread(tid).state = ThreadState::Suspended;
-        Ok(())
+        let stop = self.wait_for(tid)?;
+        self.stopped(tid, stop)
     }
 
     /// Lets calls that wait be interrupted by signals that have come.
     fn after_signals(&mut self) -> Result<(), HostError> {
+        self.kernel.touch();
         let tids: Vec<Tid> = self.kernel.threads.keys().copied().collect();
         let mut interrupted = std::collections::BTreeSet::new();
         for tid in tids {
@@ -781,16 +785,6 @@ impl Supervisor {
                 ThreadState::Waiting(_) if !interrupted.contains(&pid) && Signals::of(tid.0).interrupt() => {
                     interrupted.insert(pid);
                     self.interrupt(tid);
-                }
-                ThreadState::Suspended if Signals::of(tid.0).interrupt() => {
-                    match self.wait_for(tid)? {
-                        Stop::Signal(signal) => {
-                            let number = self.kernel.threads[&tid].number;
-                            self.record.event(self.kernel.now, number, "signal", i64::from(signal));
-                            self.kernel.ready(tid, Resume::Stopped { signal });
-                        }
-                        stop => self.stopped(tid, stop)?,
-                    }
                 }
                 _ => {}
             }
@@ -870,7 +864,9 @@ impl Supervisor {
     fn emulate_time_stamp(&mut self, tid: Tid) -> Result<bool, HostError> {
         const BY_THE_KERNEL: i32 = 128;
         let failed = |errno| self.broken(errno);
-        if !self.kernel.config.switches.time_stamp_counter || trace::signal_code(tid.0).map_err(failed)? != BY_THE_KERNEL {
+        if !self.kernel.config.switches.time_stamp_counter
+            || trace::signal_code(tid.0).map_err(failed)? != BY_THE_KERNEL
+        {
             return Ok(false);
         }
         let mut registers = trace::registers(tid.0).map_err(failed)?;

@@ -439,7 +439,8 @@ fn connections(text: &FleetText, nodes: &[HostNode]) -> Result<BTreeSet<(usize, 
         wanted.insert((a.as_str(), b.as_str()));
         wanted.insert((b.as_str(), a.as_str()));
     }
-    let joined = |&(a, b): &(usize, usize)| a != b && wanted.contains(&(nodes[a].entry.as_str(), nodes[b].entry.as_str()));
+    let joined =
+        |&(a, b): &(usize, usize)| a != b && wanted.contains(&(nodes[a].entry.as_str(), nodes[b].entry.as_str()));
     Ok(all().filter(joined).collect())
 }
 
@@ -466,7 +467,8 @@ fn application(
         place: None,
     };
     // Pairs go both ways, so the ports to a neighbour and from it have the same number.
-    let port = |from: usize, to: usize| neighbours(from).position(|other| other == to).expect("pairs go both ways") as u32;
+    let port =
+        |from: usize, to: usize| neighbours(from).position(|other| other == to).expect("pairs go both ways") as u32;
     let channel = |&(from, to): &(usize, usize)| Channel {
         name: format!("{}->{}", nodes[from].spec.node, nodes[to].spec.node),
         source: ActorId(from as u32),
@@ -477,7 +479,10 @@ fn application(
         consume: vec![1],
         token_bits: slot_words as u64 * 64,
         // Empty slots.
-        initial: InitialTokens { count: text.slots_in_flight, values: InitialValues::Repeat(vec![0; slot_words].into()) },
+        initial: InitialTokens {
+            count: text.slots_in_flight,
+            values: InitialValues::Repeat(vec![0; slot_words].into()),
+        },
         place: None,
     };
     let actors: Vec<Actor> = nodes.iter().enumerate().map(actor).collect();

@@ -271,7 +271,8 @@ impl Kernel {
     pub(crate) fn advance_to(&mut self, now: Nanos) {
         self.now = self.now.max(now);
         let now = self.now;
-        let due: Vec<_> = self.timers().filter(|(_, t)| t.next.is_some_and(|next| next <= now)).map(|(id, _)| id).collect();
+        let due: Vec<_> =
+            self.timers().filter(|(_, t)| t.next.is_some_and(|next| next <= now)).map(|(id, _)| id).collect();
         for id in due {
             if let Description { object: Object::Timer(timer), .. } = self.description_mut(id) {
                 timer.advance(now);

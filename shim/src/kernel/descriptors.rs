@@ -190,7 +190,8 @@ impl Kernel {
     /// Notes that the host opened a file of its own as `fd`.
     pub(crate) fn opened_file(&mut self, pid: Pid, fd: i32, flags: i32, close_on_exec: bool) {
         let link = std::fs::metadata(format!("/proc/{}/fd/{fd}", pid.0));
-        let object = if link.is_ok_and(|file| file.is_dir()) { Object::Directory(Listing::default()) } else { Object::File };
+        let object =
+            if link.is_ok_and(|file| file.is_dir()) { Object::Directory(Listing::default()) } else { Object::File };
         let description = self.describe(object, flags);
         self.opened(pid, fd, description, close_on_exec);
     }

@@ -80,7 +80,8 @@ impl Kernel {
     fn list(&mut self, pid: Pid, fd: i32) -> Result<Vec<Entry>, Errno> {
         let directory = descriptor_of(pid.0, fd)?;
         lseek(&directory, 0, Whence::SeekSet)?;
-        let device = std::fs::metadata(format!("/proc/{}/fd/{fd}", pid.0)).map_or(0, |of| std::os::unix::fs::MetadataExt::dev(&of));
+        let device = std::fs::metadata(format!("/proc/{}/fd/{fd}", pid.0))
+            .map_or(0, |of| std::os::unix::fs::MetadataExt::dev(&of));
         let mut entries = Vec::new();
         let mut buffer = vec![0; 32_768];
         loop {

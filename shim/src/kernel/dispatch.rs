@@ -95,7 +95,9 @@ impl Kernel {
             Sysno::wait4 => self.wait_for_child(caller, c as i32 & libc::WNOHANG != 0, d),
             Sysno::waitid => self.wait_for_child(caller, d as i32 & libc::WNOHANG != 0, e),
             Sysno::set_tid_address => self.set_tid_address(caller, a),
-            Sysno::getpgid | Sysno::getsid | Sysno::setpgid | Sysno::setsid | Sysno::capget | Sysno::getgroups => native,
+            Sysno::getpgid | Sysno::getsid | Sysno::setpgid | Sysno::setsid | Sysno::capget | Sysno::getgroups => {
+                native
+            }
             Sysno::prlimit64 => self.limits(caller, b, d),
             Sysno::getrlimit => self.limits(caller, a, b),
             Sysno::setrlimit | Sysno::setpriority | Sysno::sched_setaffinity | Sysno::sched_setscheduler => {
@@ -115,7 +117,11 @@ impl Kernel {
                 Ok(Flow::Native(After::Signalled))
             }
             Sysno::pause => Ok(Flow::Block),
-            Sysno::rt_sigsuspend => Ok(Flow::Suspend),
+            Sysno::rt_sigsuspend => {
+                let blocked = self.memory(caller.pid).u64(a)?;
+                let deliverable = crate::signals::Signals::of(caller.tid.0).deliverable_with(blocked);
+                Ok(if deliverable { Flow::Suspend } else { Flow::Block })
+            }
             Sysno::rt_sigtimedwait => self.sigtimedwait(caller, c, attempt),
 
             // Random numbers
@@ -168,7 +174,9 @@ impl Kernel {
                 let buffers = self.buffers(caller, b, c)?;
                 self.write(caller, fd, &buffers, attempt)
             }
-            Sysno::pread64 | Sysno::preadv | Sysno::pwrite64 | Sysno::pwritev => self.on_file(caller, fd, Errno::ESPIPE),
+            Sysno::pread64 | Sysno::preadv | Sysno::pwrite64 | Sysno::pwritev => {
+                self.on_file(caller, fd, Errno::ESPIPE)
+            }
             Sysno::lseek => self.seek(caller, fd, b as i64, c as i32),
             Sysno::close => self.close(caller, fd),
             Sysno::close_range => Ok(Flow::Native(After::CloseRange {
@@ -193,7 +201,8 @@ impl Kernel {
             Sysno::openat => self.open(caller, b, c as i32),
             Sysno::stat | Sysno::lstat => self.about_path(caller, a, After::Status { address: b, extended: false }),
             Sysno::newfstatat => {
-                let empty = d as i32 & libc::AT_EMPTY_PATH != 0 && self.memory(caller.pid).text(b).is_ok_and(|p| p.is_empty());
+                let empty =
+                    d as i32 & libc::AT_EMPTY_PATH != 0 && self.memory(caller.pid).text(b).is_ok_and(|p| p.is_empty());
                 match empty && fd >= 0 {
                     true => self.fstat(caller, fd, c),
                     false => self.about_path(caller, b, After::Status { address: c, extended: false }),
@@ -358,17 +367,27 @@ impl Kernel {
 
     /// Several messages: the first one may wait, the others are sent as far as they can be at once.
     fn sendmmsg(&mut self, caller: Caller, fd: i32, list: (u64, u64), flags: i32, attempt: &mut Attempt) -> Outcome {
-        self.several(list, caller, |kernel, at, first, attempt| {
-            let flags = if first { flags } else { flags | libc::MSG_DONTWAIT };
-            kernel.sendmsg(caller, fd, at, flags, attempt)
-        }, attempt)
+        self.several(
+            list,
+            caller,
+            |kernel, at, first, attempt| {
+                let flags = if first { flags } else { flags | libc::MSG_DONTWAIT };
+                kernel.sendmsg(caller, fd, at, flags, attempt)
+            },
+            attempt,
+        )
     }
 
     fn recvmmsg(&mut self, caller: Caller, fd: i32, list: (u64, u64), flags: i32, attempt: &mut Attempt) -> Outcome {
-        self.several(list, caller, |kernel, at, first, attempt| {
-            let flags = if first { flags } else { flags | libc::MSG_DONTWAIT };
-            kernel.recvmsg(caller, fd, at, flags, attempt)
-        }, attempt)
+        self.several(
+            list,
+            caller,
+            |kernel, at, first, attempt| {
+                let flags = if first { flags } else { flags | libc::MSG_DONTWAIT };
+                kernel.recvmsg(caller, fd, at, flags, attempt)
+            },
+            attempt,
+        )
     }
 
     fn several(

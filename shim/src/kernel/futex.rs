@@ -70,7 +70,8 @@ impl Kernel {
         let (operation, value) = (operation as i32, value as u32);
         let is_private = operation & libc::FUTEX_PRIVATE_FLAG != 0;
         let real = operation & libc::FUTEX_CLOCK_REALTIME != 0;
-        let key = |address| if is_private { Key::Private(caller.pid, address) } else { shared_key(caller.pid, address) };
+        let key =
+            |address| if is_private { Key::Private(caller.pid, address) } else { shared_key(caller.pid, address) };
         if address % 4 != 0 {
             return Err(Errno::EINVAL);
         }
@@ -147,7 +148,9 @@ impl Kernel {
     pub(super) fn absolute(&self, clock: i32, point: Nanos) -> Nanos {
         let times = crate::time::Times::at(Nanos(0));
         let base = match clock {
-            libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE | libc::CLOCK_TAI | libc::CLOCK_REALTIME_ALARM => times.real,
+            libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE | libc::CLOCK_TAI | libc::CLOCK_REALTIME_ALARM => {
+                times.real
+            }
             _ => times.monotonic,
         };
         point.since(base)

@@ -98,7 +98,7 @@ pub(crate) enum Flow {
     Exit { whole: bool },
     /// The caller stays runnable, but others come first.
     Yield,
-    /// It waits in the host's kernel for a signal.
+    /// The host's kernel executes a wait for a signal that is there.
     Suspend,
 }
 
@@ -107,19 +107,39 @@ pub(crate) enum Flow {
 pub(crate) enum After {
     Nothing,
     /// A file was opened.
-    Open { close_on_exec: bool, flags: i32 },
+    Open {
+        close_on_exec: bool,
+        flags: i32,
+    },
     /// A descriptor was closed.
-    Close { fd: i32 },
+    Close {
+        fd: i32,
+    },
     /// A range of descriptors was closed, or marked to be closed on exec.
-    CloseRange { first: i32, last: i32, only_mark: bool },
+    CloseRange {
+        first: i32,
+        last: i32,
+        only_mark: bool,
+    },
     /// A descriptor was copied; its number is the result.
-    Copy { fd: i32, close_on_exec: bool },
+    Copy {
+        fd: i32,
+        close_on_exec: bool,
+    },
     /// A descriptor was marked to be closed on exec, or not.
-    Mark { fd: i32, close_on_exec: bool },
+    Mark {
+        fd: i32,
+        close_on_exec: bool,
+    },
     /// What is known of a file was written to this address.
-    Status { address: u64, extended: bool },
+    Status {
+        address: u64,
+        extended: bool,
+    },
     /// A child was waited for.
-    Wait { usage: u64 },
+    Wait {
+        usage: u64,
+    },
     /// Signals may have been sent.
     Signalled,
 }

@@ -154,10 +154,7 @@ impl Network {
     }
 
     /// Who in `table` holds `target`.
-    pub(super) fn holder(
-        table: &BTreeMap<SocketAddrV4, DescriptionId>,
-        target: SocketAddrV4,
-    ) -> Option<DescriptionId> {
+    pub(super) fn holder(table: &BTreeMap<SocketAddrV4, DescriptionId>, target: SocketAddrV4) -> Option<DescriptionId> {
         let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, target.port());
         table.get(&target).or_else(|| table.get(&any)).copied()
     }

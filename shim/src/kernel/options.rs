@@ -26,7 +26,14 @@ impl Kernel {
         }
     }
 
-    pub(super) fn setsockopt(&mut self, caller: Caller, fd: i32, (level, name): (i32, i32), value: u64, length: u64) -> Outcome {
+    pub(super) fn setsockopt(
+        &mut self,
+        caller: Caller,
+        fd: i32,
+        (level, name): (i32, i32),
+        value: u64,
+        length: u64,
+    ) -> Outcome {
         self.options(caller, fd)?;
         match (level, name) {
             (libc::SOL_SOCKET, libc::SO_RCVTIMEO | libc::SO_SNDTIMEO) => {
@@ -49,7 +56,14 @@ impl Kernel {
         Ok(Flow::Return(0))
     }
 
-    pub(super) fn getsockopt(&mut self, caller: Caller, fd: i32, (level, name): (i32, i32), value: u64, length_at: u64) -> Outcome {
+    pub(super) fn getsockopt(
+        &mut self,
+        caller: Caller,
+        fd: i32,
+        (level, name): (i32, i32),
+        value: u64,
+        length_at: u64,
+    ) -> Outcome {
         let set = self.options(caller, fd)?.values.get(&(level, name)).copied();
         let id = self.description_id(caller, fd)?;
         let memory = self.memory(caller.pid);
@@ -129,7 +143,8 @@ impl Kernel {
     fn take_error(&mut self, id: super::DescriptionId) -> u32 {
         let refused = match &self.description(id).object {
             Object::Stream(socket) => {
-                matches!(&socket.state, StreamState::Connected(ends) if self.phase(*ends) == Phase::Refused) && !socket.told
+                matches!(&socket.state, StreamState::Connected(ends) if self.phase(*ends) == Phase::Refused)
+                    && !socket.told
             }
             _ => false,
         };

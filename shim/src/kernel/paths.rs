@@ -79,7 +79,9 @@ pub(super) fn policy(path: &[u8]) -> Policy {
     match path {
         "/dev/random" | "/dev/urandom" => Policy::Random,
         "/proc/sys/kernel/random/uuid" | "/proc/sys/kernel/random/boot_id" => Policy::Identifier,
-        "/proc/sys/kernel/random/entropy_avail" | "/proc/sys/kernel/random/poolsize" => Policy::Content(Content::Entropy),
+        "/proc/sys/kernel/random/entropy_avail" | "/proc/sys/kernel/random/poolsize" => {
+            Policy::Content(Content::Entropy)
+        }
         "/etc/hosts" => Policy::Content(Content::Hosts),
         "/etc/hostname" | "/proc/sys/kernel/hostname" => Policy::Content(Content::Hostname),
         "/etc/resolv.conf" => Policy::Content(Content::Resolver),
@@ -95,14 +97,16 @@ pub(super) fn policy(path: &[u8]) -> Policy {
         "/proc/sys/vm/overcommit_memory" => Policy::Content(Content::Maximum("1")),
         "/proc/sys/kernel/pid_max" => Policy::Content(Content::Maximum("32768")),
         "/proc/sys/kernel/cap_last_cap" => Policy::Content(Content::Maximum("40")),
-        "/sys/devices/system/cpu/online"
-        | "/sys/devices/system/cpu/possible"
-        | "/sys/devices/system/cpu/present" => Policy::Content(Content::ProcessorList),
+        "/sys/devices/system/cpu/online" | "/sys/devices/system/cpu/possible" | "/sys/devices/system/cpu/present" => {
+            Policy::Content(Content::ProcessorList)
+        }
         "/sys/kernel/mm/transparent_hugepage/enabled" => Policy::Content(Content::Maximum("always madvise [never]")),
         "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size" => Policy::Content(Content::Maximum("2097152")),
         "/proc" | "/proc/" | "/sys" | "/sys/" | "/proc/filesystems" => Policy::Host,
         _ => match path.strip_prefix("/proc/") {
-            Some(rest) if rest.starts_with("self/") || rest == "self" || rest.starts_with("thread-self") => Policy::Host,
+            Some(rest) if rest.starts_with("self/") || rest == "self" || rest.starts_with("thread-self") => {
+                Policy::Host
+            }
             Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => Policy::Host,
             Some(_) => Policy::Absent,
             None if path.starts_with("/sys/") => Policy::Absent,

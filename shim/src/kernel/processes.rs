@@ -56,8 +56,6 @@ pub(crate) enum ThreadState {
     Ready(Ready),
     /// It waits in the host's kernel for a child to have an image of its own or to end.
     Vfork,
-    /// It waits in the host's kernel for a signal.
-    Suspended,
     /// It is about to end, or has ended as the first thread of a process that goes on.
     Gone,
 }
@@ -197,7 +195,15 @@ impl Kernel {
     }
 
     /// Adds the thread `child` that `caller` has made with `flags` of clone, ready to run.
-    pub(crate) fn add_clone(&mut self, caller: Caller, child: Tid, number: i32, flags: u64, clear_tid: u64, memory: Option<Memory>) {
+    pub(crate) fn add_clone(
+        &mut self,
+        caller: Caller,
+        child: Tid,
+        number: i32,
+        flags: u64,
+        clear_tid: u64,
+        memory: Option<Memory>,
+    ) {
         let has = |flag: i32| flags & flag as u64 != 0;
         let clear_tid = if has(libc::CLONE_CHILD_CLEARTID) { clear_tid } else { 0 };
         let pid = if has(libc::CLONE_THREAD) { caller.pid } else { Pid(child.0) };
@@ -306,7 +312,8 @@ impl Kernel {
     /// Forgets the children of `parent` that have been waited for: `number` as the program knows it.
     pub(crate) fn reaped(&mut self, parent: Pid) {
         // Whether a zombie is still there is asked of the host, which knows it by its number.
-        self.zombies.retain(|&(of, child)| of != parent || std::path::Path::new(&format!("/proc/{}", child.0)).exists());
+        self.zombies
+            .retain(|&(of, child)| of != parent || std::path::Path::new(&format!("/proc/{}", child.0)).exists());
     }
 
     pub(super) fn set_tid_address(&mut self, caller: Caller, address: u64) -> Outcome {

@@ -62,7 +62,11 @@ pub(super) enum StreamState {
     /// A stream of the network.
     Connected(Ends),
     /// A stream within the node.
-    Paired { rx: QueueId, tx: QueueId, peer: Address },
+    Paired {
+        rx: QueueId,
+        tx: QueueId,
+        peer: Address,
+    },
 }
 
 /// Streams that wait to be accepted.
@@ -178,7 +182,11 @@ impl Kernel {
             libc::AF_UNIX => {
                 let name = &bytes[2..];
                 // Names that begin with a zero byte are as long as they are said to be, others are paths.
-                let end = if name.first() == Some(&0) { name.len() } else { name.iter().position(|&b| b == 0).unwrap_or(name.len()) };
+                let end = if name.first() == Some(&0) {
+                    name.len()
+                } else {
+                    name.iter().position(|&b| b == 0).unwrap_or(name.len())
+                };
                 Ok(Address::Unix(name[..end].to_vec()))
             }
             _ => Err(Errno::EAFNOSUPPORT),
@@ -420,7 +428,8 @@ impl Kernel {
                 self.open_connection(ends);
                 self.touch();
                 match self.phase(ends) {
-                    Phase::Opening if nonblocking => Err(Errno::EINPROGRESS),
+                    // Also where the answer is there already, as over any link.
+                    _ if nonblocking => Err(Errno::EINPROGRESS),
                     Phase::Opening => self.would_block(false, timeout, attempt),
                     _ => self.connected(id, ends),
                 }
@@ -530,7 +539,7 @@ impl Kernel {
     ) -> Outcome {
         let Object::Stream(socket) = &self.description(id).object else { return Err(Errno::ENOTSOCK) };
         let timeout = socket.options.receive_timeout;
-        let (rx, _, ends) = match self.stream_queues(socket) {
+        let (rx, tx, ends) = match self.stream_queues(socket) {
             Err(Errno::EAGAIN) => return self.would_block(transfer.nonblocking, timeout, attempt),
             found => found?,
         };
@@ -541,6 +550,8 @@ impl Kernel {
         let queue = self.queues.get_mut(rx);
         if queue.broken {
             queue.broken = false;
+            // Told once; from now on there is the end to read, and nobody to write to.
+            self.queues.get_mut(tx).abandoned = true;
             return Err(Errno::ECONNRESET);
         }
         let done = attempt.progress as usize;

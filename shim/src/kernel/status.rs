@@ -69,7 +69,8 @@ impl Kernel {
         // Sizes of directories depend on the host's file system.
         let size = if directory { 4096 } else { size };
         let mut put = |at: usize, value: u64| status[at..at + 8].copy_from_slice(&value.to_le_bytes());
-        for (at, value) in [(DEVICE, OUR_DEVICE), (INODE, number), (SIZE, size), (BLOCK_BYTES, 4096), (BLOCKS, size.div_ceil(512))]
+        for (at, value) in
+            [(DEVICE, OUR_DEVICE), (INODE, number), (SIZE, size), (BLOCK_BYTES, 4096), (BLOCKS, size.div_ceil(512))]
         {
             put(at, value);
         }

@@ -23,8 +23,8 @@ impl Kernel {
             _ => None,
         });
         match listener {
-            // Nobody was ever here, or nobody listens.
-            None if holder.is_none() => return Err(Errno::ENOENT),
+            // No such file; an abstract name is no file.
+            None if holder.is_none() && name.first() != Some(&0) => return Err(Errno::ENOENT),
             None => return Err(Errno::ECONNREFUSED),
             Some(listener) if listener.is_full() => return self.would_block(nonblocking, None, attempt),
             Some(_) => {}

@@ -173,9 +173,8 @@ pub(crate) fn start(plan: &Plan) -> Result<Init, Failed> {
     let (told, tells) = pipe().map_err(failed)?;
     let arguments = pointers(&plan.arguments);
     let environment = pointers(&plan.environment);
-    // SAFETY: both functions only ask the kernel for a number.
-    let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
-    let maps = [c_line(user), c_line(group)];
+    let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    let maps = [c_line(user.as_raw()), c_line(group.as_raw())];
     let user_namespace = if plan.user_namespace { libc::CLONE_NEWUSER } else { 0 };
     let flags = user_namespace
         | libc::CLONE_NEWPID
@@ -338,9 +337,8 @@ fn set_read_only(path: &CStr, read_only: bool) -> Result<(), Failed> {
     let attributes = libc::mount_attr { attr_set: set, attr_clr: clear, propagation: 0, userns_fd: 0 };
     let (here, size) = (libc::AT_FDCWD, size_of_val(&attributes));
     // SAFETY: the path is a C string, and the call reads as many bytes as `attributes` has.
-    let result = unsafe {
-        libc::syscall(libc::SYS_mount_setattr, here, path.as_ptr(), flags, &raw const attributes, size)
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_mount_setattr, here, path.as_ptr(), flags, &raw const attributes, size) };
     checked(Stage::ReadOnly, result).map(drop)
 }
 
@@ -407,9 +405,8 @@ fn install(filter: &[libc::sock_filter]) -> Result<(), Failed> {
         | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
         | libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
     // SAFETY: the call reads the program, which has as many instructions as it says.
-    let listener = unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
-    };
+    let listener =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
     // From here on no other system call may be made before the trap.
     checked(Stage::Filter, listener).map(drop)
 }

@@ -44,7 +44,11 @@ impl Listener {
         // only speed depends on it.
         // SAFETY: the request takes its flags by value and touches no memory of ours.
         let _ = unsafe {
-            libc::ioctl(listener.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP)
+            libc::ioctl(
+                listener.fd.as_raw_fd(),
+                libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS,
+                SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP,
+            )
         };
         listener
     }
@@ -97,8 +101,7 @@ impl Listener {
 
     fn send(&self, mut response: libc::seccomp_notif_resp) -> Result<(), Errno> {
         // SAFETY: the request reads one `seccomp_notif_resp`, which `response` is.
-        let result =
-            unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut response) };
+        let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut response) };
         Errno::result(result).map(drop)
     }
 
@@ -119,8 +122,7 @@ impl Listener {
             newfd_flags: if close_on_exec { libc::O_CLOEXEC as u32 } else { 0 },
         };
         // SAFETY: the request reads one `seccomp_notif_addfd`, which `request` is.
-        let result =
-            unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw mut request) };
+        let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw mut request) };
         Errno::result(result)
     }
 }

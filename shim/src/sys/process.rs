@@ -35,8 +35,7 @@ pub(crate) fn allow_time_stamp_counter(allowed: bool) -> Result<(), Errno> {
 /// Fills `buffer` with entries of the directory `fd` (`struct linux_dirent64`), from its position on. 0 at the end.
 pub(crate) fn directory_entries(fd: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the call writes at most `buffer.len()` bytes to where `buffer` is.
-    let result =
-        unsafe { libc::syscall(libc::SYS_getdents64, fd.as_raw_fd(), buffer.as_mut_ptr(), buffer.len()) };
+    let result = unsafe { libc::syscall(libc::SYS_getdents64, fd.as_raw_fd(), buffer.as_mut_ptr(), buffer.len()) };
     Errno::result(result).map(|length| length as usize)
 }
 

@@ -12,7 +12,7 @@ int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     if (!strcmp(what, "abort")) abort();
     if (!strcmp(what, "segfault")) *(volatile int *)8 = 1;
-    if (!strcmp(what, "divide")) { volatile int zero = 0; return 1 / zero; }
+    if (!strcmp(what, "divide")) { volatile int zero = 0; return 7 / zero; }
     if (!strcmp(what, "spin")) for (;;) {}
     if (!strcmp(what, "exec")) {
         execl("/nowhere/at-all", "at-all", NULL);
@@ -20,7 +20,8 @@ int main(int argc, char **argv) {
         return 7;
     }
     if (!strcmp(what, "unsupported")) {
-        printf("%ld %s\n", syscall(SYS_quotactl, 0, 0, 0, 0), strerror(errno));
+        long result = syscall(SYS_quotactl, 0, 0, 0, 0);
+        printf("%ld %s\n", result, strerror(errno));
         syscall(SYS_quotactl, 0, 0, 0, 0);
         printf("%ld\n", syscall(SYS_bpf, 0, 0, 0));
         printf("%ld\n", syscall(SYS_io_uring_setup, 1, 0));
