@@ -89,7 +89,7 @@ fn traced(program: &Path) -> Duration {
     let mut set = CpuSet::new();
     set.set(CPU).unwrap();
     sched_setaffinity(Pid::from_raw(0), &set).unwrap();
-    let child = Command::new(program).args(["traced", &CALLS.to_string()]).spawn().unwrap();
+    let mut child = Command::new(program).args(["traced", &CALLS.to_string()]).spawn().unwrap();
     let pid = Pid::from_raw(child.id() as i32);
     waitpid(pid, None).unwrap();
     let start = Instant::now();
@@ -102,7 +102,7 @@ fn traced(program: &Path) -> Duration {
     }
     let time = start.elapsed();
     ptrace::cont(pid, None).unwrap();
-    waitpid(pid, None).unwrap();
+    child.wait().unwrap();
     time
 }
 

@@ -491,10 +491,6 @@ impl Supervisor {
             Flow::Return(value) => self.finish(caller, &call, value)?,
             Flow::Block => {
                 self.kernel.wait(tid, call, attempt);
-                // A signal may have come before the call that it is to interrupt.
-                if Signals::of(tid.0).interrupt() && !attempt.again {
-                    self.interrupt(tid);
-                }
                 return Ok(false);
             }
             Flow::Yield => {

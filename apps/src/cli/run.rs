@@ -158,7 +158,7 @@ impl Run {
             return hosts::run(self, session, source);
         }
         if self.iterations.is_none() {
-            let failure = Failure::new(Exit::Invalid, "usage::no_iterations", "the number of iterations is not given");
+            let failure = Failure::new(Exit::Invalid, "usage::arguments", "the number of iterations is not given");
             return Err(failure.help("add --iterations, such as --iterations 100"));
         }
         let place = self.place(session)?;

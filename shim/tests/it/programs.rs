@@ -106,6 +106,27 @@ fn netcat() {
     }
 }
 
+/// The example `echo`, which is built before the tests are.
+fn tokio(times: usize) {
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.ancestors().nth(2).unwrap().join("examples/echo");
+    if !program.is_file() {
+        println!("skipped, because the example `echo` is not built");
+        return;
+    }
+    let run = same(times, &spec(program, &[]));
+    assert_eq!(run.report.status, ENDED, "{run:?}");
+    let answers: String = (0..5).flat_map(|n| (0..3).map(move |round| format!("{n}.{round} "))).collect();
+    assert!(run.stdout.starts_with(&answers), "{}", run.stdout);
+}
+
+#[test]
+fn an_echo_server_on_tokio() {
+    if can_host() {
+        tokio(TIMES);
+    }
+}
+
 const REDIS: &str = "redis-server --port 7000 --save '' >log & sleep 1; redis-cli -p 7000 set a 1; \
     redis-cli -p 7000 incr a; redis-cli -p 7000 shutdown; wait; echo end";
 
@@ -170,6 +191,7 @@ fn every_program_many_times() {
     threads(MANY_TIMES);
     python(MANY_TIMES);
     go(MANY_TIMES);
+    tokio(MANY_TIMES);
     iperf(3);
     for script in [WEB, NETCAT, REDIS] {
         shell(MANY_TIMES, script);

@@ -227,3 +227,38 @@ fn files_that_are_no_fleets_are_told() {
     std::fs::write(folder.join("hosts.ron"), text).unwrap();
     assert_eq!(json("run hosts.ron", &folder).0, 2);
 }
+
+/// Processes that have `mark` in their command line.
+fn processes_with(mark: &str) -> usize {
+    let lines = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| std::fs::read(entry.path().join("cmdline")));
+    lines.flatten().filter(|line| String::from_utf8_lossy(line).contains(mark)).count()
+}
+
+/// A supervisor that is killed takes all its programs with it.
+#[test]
+fn a_killed_supervisor_leaves_nobody_behind() {
+    if !can_host(&[]) {
+        return;
+    }
+    let folder = folder("fleet-killed");
+    let mark = "mark-of-a-killed-supervisor";
+    let script = format!("while : {mark}; do :; done");
+    fleet(&folder, "single", "", &format!("(name: \"a\", command: \"/bin/sh\", args: [\"-c\", \"{script}\"])"));
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidelock"));
+    let command = command.args(["run", "hosts.ron", "--quiet"]).current_dir(&folder);
+    let mut supervisor = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let wait_until = |wanted: &dyn Fn(usize) -> bool| {
+        for _ in 0..500 {
+            if wanted(processes_with(mark)) {
+                return true;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        false
+    };
+    let started = wait_until(&|count| count > 0);
+    supervisor.kill().unwrap();
+    supervisor.wait().unwrap();
+    assert!(started, "the program does not start");
+    assert!(wait_until(&|count| count == 0), "{} are left", processes_with(mark));
+}
