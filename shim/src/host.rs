@@ -322,7 +322,6 @@ fn plan(spec: &HostSpec) -> Result<Plan, SpawnError> {
         filter: filter::program(&filter::NATIVE),
         fixed_addresses: spec.switches.fixed_addresses,
         trap_time_stamp_counter: spec.switches.time_stamp_counter,
-        user_namespace: true,
         command: path(&command)?,
     })
 }

@@ -499,7 +499,7 @@ impl Supervisor {
             }
             Flow::Native(after) => self.native(caller, call, after)?,
             Flow::Install { description, close_on_exec } => {
-                match self.listener.install(call.id, self.placeholder.as_fd(), close_on_exec, false) {
+                match self.listener.install(call.id, self.placeholder.as_fd(), close_on_exec) {
                     Ok(fd) => {
                         self.kernel.opened(pid, fd, description, close_on_exec);
                         self.finish(caller, &call, i64::from(fd))?;
@@ -515,7 +515,7 @@ impl Supervisor {
                 self.finish(caller, &call, value)?;
             }
             Flow::InstallFile { file, close_on_exec } => {
-                let value = match self.listener.install(call.id, file.as_fd(), close_on_exec, false) {
+                let value = match self.listener.install(call.id, file.as_fd(), close_on_exec) {
                     Ok(fd) => {
                         self.kernel.opened_file(pid, fd, libc::O_RDONLY, close_on_exec);
                         i64::from(fd)
@@ -542,7 +542,7 @@ impl Supervisor {
     ) -> i64 {
         let mut numbers = [0; 8];
         for (description, number) in descriptions.into_iter().zip(numbers.chunks_mut(4)) {
-            match self.listener.install(call.id, self.placeholder.as_fd(), close_on_exec, false) {
+            match self.listener.install(call.id, self.placeholder.as_fd(), close_on_exec) {
                 Ok(fd) => {
                     self.kernel.opened(caller.pid, fd, description, close_on_exec);
                     number.copy_from_slice(&fd.to_le_bytes());

@@ -1,6 +1,6 @@
 //! Counters behind descriptors (`eventfd`).
 
-use super::{Attempt, Caller, Flow, Kernel, Object, Outcome};
+use super::{Caller, Flow, Kernel, Object, Outcome};
 use nix::errno::Errno;
 
 /// A counter that waits to be read.
@@ -65,7 +65,7 @@ impl Kernel {
         }
     }
 
-    pub(super) fn add_count(&mut self, caller: Caller, fd: i32, bytes: &[u8], _: &mut Attempt) -> Outcome {
+    pub(super) fn add_count(&mut self, caller: Caller, fd: i32, bytes: &[u8]) -> Outcome {
         let Some(Ok(bytes)) = bytes.get(..8).map(<[u8; 8]>::try_from) else { return Err(Errno::EINVAL) };
         let added = u64::from_le_bytes(bytes);
         let id = self.description_id(caller, fd)?;

@@ -123,7 +123,7 @@ impl Kernel {
             Object::Random => Ok(Flow::Return(buffers.length() as i64)),
             Object::Event(_) => {
                 let bytes = self.gather(caller, buffers, 0)?;
-                self.add_count(caller, fd, &bytes, attempt)
+                self.add_count(caller, fd, &bytes)
             }
             Object::PipeReader(_) => Err(Errno::EBADF),
             Object::Directory(_) | Object::Timer(_) | Object::Epoll(_) => Err(Errno::EINVAL),

@@ -377,7 +377,7 @@ impl Kernel {
         if let Address::Internet(name) = &name {
             self.network.route(*name.ip())?;
         }
-        self.bind_if_unbound(id, &name)?;
+        self.bind_if_unbound(id)?;
         if let Object::Datagram(socket) = &mut self.description_mut(id).object {
             socket.peer = Some(name);
         }
@@ -385,7 +385,7 @@ impl Kernel {
     }
 
     /// Gives an unnamed socket of the Internet a port of its own.
-    fn bind_if_unbound(&mut self, id: DescriptionId, _target: &Address) -> Result<(), Errno> {
+    fn bind_if_unbound(&mut self, id: DescriptionId) -> Result<(), Errno> {
         let unbound = match &self.description(id).object {
             Object::Datagram(socket) => socket.local.is_none() && socket.domain == Domain::Internet,
             _ => false,
@@ -564,8 +564,7 @@ impl Kernel {
         }
         let bytes = queue.take(wanted - done, transfer.peek);
         let ended = queue.ended;
-        let whole = self.scatter_from(caller, buffers, done, &bytes);
-        whole?;
+        self.scatter(caller, &buffers.after(done as u64), &bytes)?;
         if let (Some(ends), false) = (ends, transfer.peek) {
             self.consumed(ends, bytes.len());
             self.pump();
@@ -577,10 +576,6 @@ impl Kernel {
             return self.would_block(false, timeout, attempt);
         }
         Ok(Flow::Return(total as i64))
-    }
-
-    fn scatter_from(&self, caller: Caller, buffers: &Buffers, skip: usize, bytes: &[u8]) -> Result<(), Errno> {
-        self.scatter(caller, &buffers.after(skip as u64), bytes)
     }
 
     /// Sends through a socket, to `target` or where it is connected to.
@@ -602,7 +597,7 @@ impl Kernel {
                 let queues = self.stream_queues(socket);
                 let (_, tx, ends) = match queues {
                     Err(Errno::EAGAIN) => return self.would_block(nonblocking, timeout, attempt),
-                    Err(Errno::ENOTCONN) => return Err(self.not_connected(caller, transfer)),
+                    Err(Errno::ENOTCONN) => return Err(self.broken_pipe(caller, transfer.no_signal)),
                     found => found?,
                 };
                 let queue = self.queues.get_mut(tx);
@@ -624,10 +619,6 @@ impl Kernel {
             }
             _ => Err(Errno::ENOTSOCK),
         }
-    }
-
-    fn not_connected(&mut self, caller: Caller, transfer: Transfer) -> Errno {
-        self.broken_pipe(caller, transfer.no_signal)
     }
 
     fn send_datagram(
@@ -666,7 +657,7 @@ impl Kernel {
                 if !self.network.has_room(*target.ip()) {
                     return self.would_block(transfer.nonblocking, None, attempt);
                 }
-                self.bind_if_unbound(id, &Address::Internet(target))?;
+                self.bind_if_unbound(id)?;
                 let Object::Datagram(DatagramSocket { local: Some(Address::Internet(local)), .. }) =
                     &self.description(id).object
                 else {

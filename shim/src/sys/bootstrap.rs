@@ -118,8 +118,6 @@ pub(crate) struct Plan {
     pub(crate) filter: Vec<libc::sock_filter>,
     pub(crate) fixed_addresses: bool,
     pub(crate) trap_time_stamp_counter: bool,
-    /// Whether to make a user namespace, which whoever is not root needs for all the others.
-    pub(crate) user_namespace: bool,
 }
 
 /// The user and group that programs see themselves as.
@@ -175,8 +173,8 @@ pub(crate) fn start(plan: &Plan) -> Result<Init, Failed> {
     let environment = pointers(&plan.environment);
     let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
     let maps = [c_line(user.as_raw()), c_line(group.as_raw())];
-    let user_namespace = if plan.user_namespace { libc::CLONE_NEWUSER } else { 0 };
-    let flags = user_namespace
+    // The user namespace is what gives everyone the right to the others.
+    let flags = libc::CLONE_NEWUSER
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWNS
         | libc::CLONE_NEWUTS
@@ -279,11 +277,9 @@ fn checked<T: nix::errno::ErrnoSentinel + PartialEq>(stage: Stage, result: T) ->
 
 /// Makes the world of the program, then its process: 0 in that process.
 fn prepare(plan: &Plan, maps: &[CString; 2]) -> Result<i32, Failed> {
-    if plan.user_namespace {
-        write_file(c"/proc/self/setgroups", c"deny")?;
-        write_file(c"/proc/self/uid_map", &maps[0])?;
-        write_file(c"/proc/self/gid_map", &maps[1])?;
-    }
+    write_file(c"/proc/self/setgroups", c"deny")?;
+    write_file(c"/proc/self/uid_map", &maps[0])?;
+    write_file(c"/proc/self/gid_map", &maps[1])?;
     mount(Stage::PrivateMounts, None, c"/", None, libc::MS_REC | libc::MS_PRIVATE)?;
     for bind in &plan.binds {
         mount(Stage::Directories, Some(&bind.source), &bind.target, None, libc::MS_BIND | libc::MS_REC)?;

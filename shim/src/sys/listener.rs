@@ -105,18 +105,11 @@ impl Listener {
         Errno::result(result).map(drop)
     }
 
-    /// Gives the caller of `id` a descriptor of `file`, the lowest that is free, and returns its number. If `answer`, the
-    /// number is the answer to the call as well, in one step.
-    pub(crate) fn install(
-        &self,
-        id: u64,
-        file: BorrowedFd<'_>,
-        close_on_exec: bool,
-        answer: bool,
-    ) -> Result<i32, Errno> {
+    /// Gives the caller of `id` a descriptor of `file`, the lowest that is free, and returns its number.
+    pub(crate) fn install(&self, id: u64, file: BorrowedFd<'_>, close_on_exec: bool) -> Result<i32, Errno> {
         let mut request = libc::seccomp_notif_addfd {
             id,
-            flags: if answer { libc::SECCOMP_ADDFD_FLAG_SEND as u32 } else { 0 },
+            flags: 0,
             srcfd: file.as_raw_fd() as u32,
             newfd: 0,
             newfd_flags: if close_on_exec { libc::O_CLOEXEC as u32 } else { 0 },

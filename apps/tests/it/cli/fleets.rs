@@ -87,6 +87,34 @@ fn datagrams_over_several_hops() {
     assert_eq!(times.len(), 2, "the latency of links does not show");
 }
 
+/// A stream between nodes is as fast as the calendar moves bytes, and no faster.
+#[test]
+fn throughput_is_the_calendars() {
+    if !can_host(&["iperf3"]) {
+        return;
+    }
+    let folder = folder("fleet-iperf");
+    // Both look again and again whether they may write: calls have to cost time.
+    let node = |name: &str, args: &str, start: u32| {
+        format!(
+            "(name: \"{name}\", command: \"iperf3\", args: [{args}], start_ms: {start}, call_cost_ns: 20000, expect: Exited(0)),"
+        )
+    };
+    let nodes =
+        node("server", "\"-s\", \"-1\"", 0) + &node("client", "\"-c\", \"server\", \"-t\", \"1\", \"--json\"", 100);
+    fleet(&folder, "line:2", "slots_in_flight: 4,", &nodes);
+    let text = std::fs::read_to_string(folder.join("hosts.ron")).unwrap();
+    std::fs::write(folder.join("hosts.ron"), text.replace("duration_ms: 500", "duration_ms: 2000")).unwrap();
+    let value = succeed("run hosts.ron -o results", &folder);
+    let printed = std::fs::read(folder.join("results/nodes/client/stdout")).unwrap();
+    let report: Value = serde_json::from_slice(&printed).unwrap();
+    let found = report["end"]["sum_received"]["bits_per_second"].as_f64().unwrap();
+    // 31 words of bytes per slot and iteration of so many microseconds; a packet has a head of nine bytes.
+    let period: f64 = value["iteration_period"].as_str().unwrap().parse().unwrap();
+    let calendar = 31.0 * 64.0 / period * 1e6;
+    assert!(found < calendar && found > 0.9 * calendar, "{found} of {calendar} bit/s");
+}
+
 /// One entry makes many nodes, each with its own name, port, key, address and directory.
 #[test]
 fn a_template_of_sixteen_nodes() {
