@@ -3,6 +3,7 @@
 pub mod builder;
 mod cli;
 pub mod formats;
+pub mod hosts;
 pub mod library;
 pub mod math;
 pub mod pictures;

@@ -129,7 +129,7 @@ impl Compile {
 fn app_argument(loaded: &LoadedApp) -> String {
     match &loaded.origin {
         Origin::BuiltIn(name) => format!(" --app {name}"),
-        Origin::File(_) | Origin::Own => String::new(),
+        Origin::File(_) | Origin::Fleet(_) | Origin::Own => String::new(),
     }
 }
 
@@ -142,8 +142,10 @@ pub(crate) fn write_calendars(
 ) -> Result<(), Failure> {
     folder.write(load::CALENDARS_FILE, calendars::to_ron(calendars))?;
     folder.write(load::MACHINE_FILE, machine_ron(machine))?;
-    if let Origin::File(_) = loaded.origin {
-        folder.write(load::GRAPH_FILE, formats::to_ron(&loaded.app))?;
+    match &loaded.origin {
+        Origin::File(_) => folder.write(load::GRAPH_FILE, formats::to_ron(&loaded.app))?,
+        Origin::Fleet(source) => folder.write("fleet.ron", &source.text)?,
+        Origin::BuiltIn(_) | Origin::Own => {}
     }
     Ok(())
 }

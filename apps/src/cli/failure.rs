@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     CheckFailed = 4,
     /// Something could not be stored.
     Storage = 5,
+    /// A process host failed, or its program is not in the state that is expected.
+    HostFailed = 9,
 }
 
 impl From<Exit> for ExitCode {

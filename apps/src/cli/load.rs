@@ -26,6 +26,8 @@ pub(crate) enum Origin {
     File(SourceText),
     /// The library, by this name with parameters.
     BuiltIn(String),
+    /// A fleet file.
+    Fleet(SourceText),
     /// The user's own program.
     Own,
 }
@@ -34,7 +36,7 @@ impl LoadedApp {
     /// The text of the graph file.
     pub(crate) fn source(&self) -> Option<&SourceText> {
         match &self.origin {
-            Origin::File(source) => Some(source),
+            Origin::File(source) | Origin::Fleet(source) => Some(source),
             _ => None,
         }
     }

@@ -16,6 +16,7 @@ mod diff;
 mod explain;
 mod failure;
 mod files;
+mod hosts;
 mod load;
 mod machine;
 mod new;

@@ -72,6 +72,11 @@ impl Results {
         self.folder.write(name, content)
     }
 
+    /// Where its files are for the time being.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Writes everything and gives the directory its name, which is returned.
     pub(crate) fn finish(
         self,
@@ -223,7 +228,7 @@ impl Run {
             version: 1,
             app: origin(loaded),
             machine: machine.name(),
-            iterations: self.iterations,
+            iterations: self.iterations.unwrap_or_default(),
             calendars: self.calendars.as_ref().map(file),
             max_unroll: self.compile.max_unroll,
             pins: self.compile.pins.as_ref().map(file),
@@ -244,10 +249,19 @@ impl Run {
         match &loaded.origin {
             Origin::File(_) => words.push("graph.ron".to_owned()),
             Origin::BuiltIn(name) => words.extend(["--app".to_owned(), quoted(name)]),
+            Origin::Fleet(source) => {
+                // Files that a fleet names are where they were.
+                let path = std::path::absolute(&source.name).unwrap_or(PathBuf::from(&source.name));
+                words.extend([quoted(&path.display().to_string()), "--machine".to_owned(), "./machine.ron".to_owned()]);
+            }
             Origin::Own => {}
         }
-        words.extend(["--calendars".to_owned(), ".".to_owned()]);
-        words.extend(["--iterations".to_owned(), self.iterations.to_string()]);
+        if !matches!(loaded.origin, Origin::Fleet(_)) {
+            words.extend(["--calendars".to_owned(), ".".to_owned()]);
+        }
+        if let Some(iterations) = self.iterations {
+            words.extend(["--iterations".to_owned(), iterations.to_string()]);
+        }
         words.extend(["--channels".to_owned(), quoted(self.channels_resolved(&loaded.app))]);
         words.extend(["--digest".to_owned(), self.level().to_string()]);
         for (name, path) in &self.input {
@@ -272,7 +286,7 @@ impl Run {
 
 fn origin(loaded: &super::load::LoadedApp) -> String {
     match &loaded.origin {
-        Origin::File(source) => source.name.clone(),
+        Origin::File(source) | Origin::Fleet(source) => source.name.clone(),
         Origin::BuiltIn(name) => name.clone(),
         Origin::Own => format!("own: {}", loaded.app.name()),
     }

@@ -7,7 +7,7 @@ use super::load::{self, LoadedApp};
 use super::progress::Display;
 use super::results::{self, Place, Results};
 use super::session::{Object, Session, counted, facts, grouped, iterations, scaled, table, ticks};
-use super::{channels, explain, files, tokens};
+use super::{channels, explain, files, hosts, tokens};
 use crate::pipeline::{Iterations, RunError, feed, recorded};
 use calendars::{CalendarSet, Verified};
 use scheduler::schedule::Schedule;
@@ -27,12 +27,15 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) app: AppArgs,
     #[command(flatten)]
-    machine: MachineArgs,
+    pub(crate) machine: MachineArgs,
     #[command(flatten)]
     pub(crate) compile: CompileArgs,
-    /// Number of iterations of the graph
+    /// Number of iterations of the graph; a fleet of programs says itself how long it runs
     #[arg(short = 'n', long, value_name = "COUNT")]
-    pub(crate) iterations: u64,
+    pub(crate) iterations: Option<u64>,
+    /// What is written down of the system calls of a fleet's programs
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) trace: hosts::Trace,
     /// Calendars that `compile` or `run` kept, instead of compiling; they are verified first
     #[arg(long, value_name = "DIR", conflicts_with_all = ["pins", "max_unroll"])]
     pub(crate) calendars: Option<PathBuf>,
@@ -60,10 +63,10 @@ pub(crate) struct Run {
     no_results: bool,
     /// Show no progress
     #[arg(short, long)]
-    quiet: bool,
+    pub(crate) quiet: bool,
     /// Threads to use at most; fewer are used where more would not pay [default: all cores]
     #[arg(short, long, value_name = "COUNT")]
-    threads: Option<NonZeroU32>,
+    pub(crate) threads: Option<NonZeroU32>,
 }
 
 /// Levels of the run digest.
@@ -170,11 +173,14 @@ pub(crate) struct RunJson<'a> {
     seconds: f64,
     ticks_per_second: f64,
     node_ticks_per_second: f64,
-    threads: usize,
+    pub(crate) threads: usize,
     engine_bytes_per_node: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     clocks: Option<CarriedJson>,
-    directory: Option<PathBuf>,
+    /// What became of a fleet's programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hosts: Option<Vec<hosts::HostJson>>,
+    pub(crate) directory: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -185,6 +191,13 @@ struct ChannelJson {
 
 impl Run {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
+        if let Some(source) = hosts::fleet_source(self.app.graph.as_ref())? {
+            return hosts::run(self, session, source);
+        }
+        if self.iterations.is_none() {
+            let failure = Failure::new(Exit::Invalid, "usage::arguments", "the number of iterations is not given");
+            return Err(failure.help("add --iterations, such as --iterations 100"));
+        }
         let place = self.place(session)?;
         let coupled = self.clocks.as_deref().map(|spec| Coupled::boot(session, spec)).transpose()?;
         let prepared = self.prepare(session, coupled.as_ref(), place.is_some())?;
@@ -243,7 +256,7 @@ impl Run {
     }
 
     /// Where results go, if anywhere.
-    fn place(&self, session: &Session) -> Result<Option<Place>, Failure> {
+    pub(crate) fn place(&self, session: &Session) -> Result<Option<Place>, Failure> {
         match &self.output {
             Some(folder) => {
                 files::check_free(folder)?;
@@ -275,7 +288,7 @@ impl Run {
             })?;
             inputs.push((name.as_str(), words));
         }
-        feed(app, Iterations(self.iterations), &inputs).map_err(|error| explain::run(&error))
+        feed(app, Iterations(self.iterations.unwrap_or_default()), &inputs).map_err(|error| explain::run(&error))
     }
 
     /// The channels to digest, as an argument.
@@ -291,7 +304,7 @@ impl Run {
         self.digest.into()
     }
 
-    fn options(&self, app: &App, keep: bool) -> Result<RunOptions, Failure> {
+    pub(crate) fn options(&self, app: &App, keep: bool) -> Result<RunOptions, Failure> {
         let all = || app.channels().ids().collect();
         let channels = match self.channels_resolved(app) {
             "all" => all(),
@@ -304,12 +317,12 @@ impl Run {
             record.sort_unstable();
             record.dedup();
         }
-        let (iterations, digest) = (self.iterations, self.level());
+        let (iterations, digest) = (self.iterations.unwrap_or_default(), self.level());
         Ok(RunOptions { iterations, digest, channels, record, ..RunOptions::default() })
     }
 }
 
-fn summary<'a>(prepared: &'a Prepared, app: &'a App, outcome: &Outcome, took: Duration) -> RunJson<'a> {
+pub(crate) fn summary<'a>(prepared: &'a Prepared, app: &'a App, outcome: &Outcome, took: Duration) -> RunJson<'a> {
     let ticks = outcome.ticks.map_or(0, |tick| tick.0);
     let seconds = took.as_secs_f64();
     let name = |id: ChannelId| prepared.loaded.app.channels()[id].name.as_str();
@@ -335,6 +348,7 @@ fn summary<'a>(prepared: &'a Prepared, app: &'a App, outcome: &Outcome, took: Du
         engine_bytes_per_node: 0.0,
         node_ticks_per_second: ticks as f64 * prepared.machine.nodes().len() as f64 / seconds.max(1e-9),
         clocks: None,
+        hosts: None,
         directory: None,
     }
 }
@@ -344,7 +358,7 @@ fn metacycles_before(tick: Tick, calendars: &CalendarSet) -> u64 {
     u64::try_from(tick.0 / calendars.metacycle).unwrap_or(0)
 }
 
-fn text(run: &RunJson<'_>) -> String {
+pub(crate) fn text(run: &RunJson<'_>) -> String {
     const SHOWN: usize = 24;
     let count = iterations(Iterations(run.iterations));
     let mut text =
@@ -364,6 +378,11 @@ fn text(run: &RunJson<'_>) -> String {
     ]);
     if let Some(clocks) = &run.clocks {
         text += &facts(&clocks.facts(run.seconds));
+    }
+    if let Some(hosts) = &run.hosts {
+        text.push('\n');
+        text += &hosts::hosts_table(hosts);
+        return text;
     }
     let channels = &run.channels.0;
     if !channels.is_empty() {

@@ -1,0 +1,292 @@
+//! Fleets of programs: every run the same, states as assertions, and files that are no fleets.
+
+use super::{folder, json, succeed, told};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Whether fleets can run here; if not, says why the test is skipped.
+fn can_host(programs: &[&str]) -> bool {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let missing = programs.iter().find(|name| !path.split(':').any(|folder| Path::new(folder).join(name).is_file()));
+    if let Some(name) = missing {
+        println!("skipped, because there is no `{name}` on this machine");
+    }
+    let lack = shim::capabilities().lack;
+    if let Some(lack) = &lack {
+        println!("skipped, because {lack}");
+    }
+    missing.is_none() && lack.is_none()
+}
+
+/// A fleet file around these nodes.
+fn fleet(folder: &Path, machine: &str, rest: &str, nodes: &str) {
+    let text = format!(
+        "Fleet(version: 1, name: \"fleet\", machine: \"{machine}\", duration_ms: 500, {rest} nodes: [{nodes}])"
+    );
+    std::fs::write(folder.join("hosts.ron"), text).unwrap();
+}
+
+/// What became of the programs.
+fn hosts(value: &Value) -> &Vec<Value> {
+    value["hosts"].as_array().unwrap_or_else(|| panic!("{value}"))
+}
+
+/// The example: a page over a calendar to three clients, at the same nanosecond.
+#[test]
+fn a_web_server_on_a_ring() {
+    if !can_host(&["python3", "curl"]) {
+        return;
+    }
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/fleets/web.ron");
+    let runs = ["one", "two"].map(|name| {
+        let folder = folder(&format!("fleet-web-{name}"));
+        let value = succeed(&format!("run {example} --trace deterministic -o results"), &folder);
+        let read = |file: &str| std::fs::read(folder.join("results/nodes").join(file)).unwrap();
+        let files: Vec<Vec<u8>> = ["server", "client0", "client1", "client2"]
+            .into_iter()
+            .flat_map(|node| ["stdout", "stderr", "trace"].map(|file| read(&format!("{node}/{file}"))))
+            .collect();
+        assert!(String::from_utf8_lossy(&files[3]).starts_with("200 73 0.000"), "{:?}", files[3]);
+        let page = include_bytes!("../../../../examples/fleets/www/index.html");
+        assert_eq!(read("client2/work/page"), page);
+        (files, hosts(&value).clone(), value["digest"].clone())
+    });
+    assert_eq!(runs[0], runs[1]);
+}
+
+/// Datagrams across several hops, on a machine with other latencies, and all of it in the stream digest.
+#[test]
+fn datagrams_over_several_hops() {
+    if !can_host(&["python3"]) {
+        return;
+    }
+    let folder = folder("fleet-udp");
+    let ping = "import socket, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); time.sleep(0.1); t = time.monotonic_ns(); s.sendto(b'ping', ('b', 5000)); print(s.recv(99).decode(), time.monotonic_ns() - t)";
+    let pong = "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 5000)); d, p = s.recvfrom(99); s.sendto(b'pong', p)";
+    let node = |name: &str, on: &str, program: &str| {
+        format!(
+            "(name: \"{name}\", on: \"{on}\", command: \"python3\", args: [\"-c\", \"{program}\"], expect: Exited(0)),"
+        )
+    };
+    let nodes = node("a", "n0", ping) + &node("b", "n3", pong);
+    let mut times = BTreeSet::new();
+    for latency in [1, 40] {
+        fleet(&folder, "line:4", &format!("latency: {latency},"), &nodes);
+        let results = format!("results{latency}");
+        let first = succeed(&format!("run hosts.ron -o {results}"), &folder);
+        let again = succeed("run hosts.ron", &folder);
+        assert_eq!(first["stream_digest"], again["stream_digest"]);
+        assert_eq!(hosts(&first), hosts(&again));
+        let printed = std::fs::read_to_string(folder.join(results).join("nodes/a/stdout")).unwrap();
+        let time: u64 = printed.trim().strip_prefix("pong ").unwrap().parse().unwrap();
+        // There and back over three links, a tick being a microsecond.
+        assert!(time >= 2 * 3 * (latency + 1) * 1000, "{time} ns at latency {latency}");
+        times.insert(time);
+    }
+    assert_eq!(times.len(), 2, "the latency of links does not show");
+}
+
+/// A stream between nodes is as fast as the calendar moves bytes, and no faster.
+#[test]
+fn throughput_is_the_calendars() {
+    if !can_host(&["iperf3"]) {
+        return;
+    }
+    let folder = folder("fleet-iperf");
+    // Both look again and again whether they may write: calls have to cost time.
+    let node = |name: &str, args: &str, start: u32| {
+        format!(
+            "(name: \"{name}\", command: \"iperf3\", args: [{args}], start_ms: {start}, call_cost_ns: 20000, expect: Exited(0)),"
+        )
+    };
+    let nodes =
+        node("server", "\"-s\", \"-1\"", 0) + &node("client", "\"-c\", \"server\", \"-t\", \"1\", \"--json\"", 100);
+    fleet(&folder, "line:2", "slots_in_flight: 4,", &nodes);
+    let text = std::fs::read_to_string(folder.join("hosts.ron")).unwrap();
+    std::fs::write(folder.join("hosts.ron"), text.replace("duration_ms: 500", "duration_ms: 2000")).unwrap();
+    let value = succeed("run hosts.ron -o results", &folder);
+    let printed = std::fs::read(folder.join("results/nodes/client/stdout")).unwrap();
+    let report: Value = serde_json::from_slice(&printed).unwrap();
+    let found = report["end"]["sum_received"]["bits_per_second"].as_f64().unwrap();
+    // 31 words of bytes per slot and iteration of so many microseconds; a packet has a head of nine bytes.
+    let period: f64 = value["iteration_period"].as_str().unwrap().parse().unwrap();
+    let calendar = 31.0 * 64.0 / period * 1e6;
+    assert!(found < calendar && found > 0.9 * calendar, "{found} of {calendar} bit/s");
+}
+
+/// One entry makes many nodes, each with its own name, port, key, address and directory.
+#[test]
+fn a_template_of_sixteen_nodes() {
+    if !can_host(&[]) {
+        return;
+    }
+    let folder = folder("fleet-template");
+    let script = "echo {name} {index} {port} {key} {address} $(hostname) $KEY";
+    let node = format!(
+        "(name: \"peer\", count: 16, port: 7000, command: \"/bin/sh\", args: [\"-c\", \"{script}\"], env: {{ \"KEY\": \"{{key}}\" }}, expect: Exited(0))"
+    );
+    fleet(&folder, "torus:4x4", "connections: [],", &node);
+    let value = succeed("run hosts.ron -o results", &folder);
+    assert_eq!(hosts(&value).len(), 16);
+    let mut keys = BTreeSet::new();
+    for index in 0..16 {
+        let text = std::fs::read_to_string(folder.join(format!("results/nodes/peer{index}/stdout"))).unwrap();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let key = words[3];
+        let address = format!("10.0.0.{}", index + 1);
+        assert_eq!(words[..3], [format!("peer{index}"), index.to_string(), (7000 + index).to_string()]);
+        assert_eq!(words[4..], [address, format!("peer{index}"), key.to_owned()]);
+        assert_eq!(key.len(), 64);
+        assert!(keys.insert(key.to_owned()));
+    }
+}
+
+#[test]
+fn a_state_that_is_not_expected_is_exit_9() {
+    if !can_host(&[]) {
+        return;
+    }
+    let folder = folder("fleet-state");
+    for (script, expect, holds) in [
+        ("exit 3", "Exited(3)", true),
+        ("exit 3", "Exited(0)", false),
+        ("kill -9 $$", "Signalled(\\\"SIGKILL\\\")", true),
+        ("kill -9 $$", "Exited(0)", false),
+        ("sleep 100", "Running", true),
+        ("sleep 100", "Exited(0)", false),
+        ("exit 0", "Running", false),
+    ] {
+        let expect = expect.replace('\\', "");
+        fleet(
+            &folder,
+            "single",
+            "",
+            &format!("(name: \"a\", command: \"/bin/sh\", args: [\"-c\", \"{script}\"], expect: {expect})"),
+        );
+        let (code, value) = json("run hosts.ron", &folder);
+        assert_eq!(code, if holds { 0 } else { 9 }, "{script}, {expect}: {value}");
+        if !holds {
+            assert_eq!(value["error"]["code"], "host::state", "{value}");
+        }
+    }
+}
+
+#[test]
+fn a_signal_at_its_time_ends_a_program() {
+    if !can_host(&[]) {
+        return;
+    }
+    let folder = folder("fleet-stop");
+    let script = "trap 'date +%s.%N; exit 4' TERM; sleep 100 & wait";
+    fleet(
+        &folder,
+        "single",
+        "",
+        &format!(
+            "(name: \"a\", command: \"/bin/sh\", args: [\"-c\", \"{script}\"], stop: (at_ms: 250), expect: Exited(4))"
+        ),
+    );
+    succeed("run hosts.ron -o results", &folder);
+    let printed = std::fs::read_to_string(folder.join("results/nodes/a/stdout")).unwrap();
+    assert!(printed.starts_with("946684801.25"), "{printed}");
+}
+
+#[test]
+fn a_host_that_fails_is_exit_9() {
+    if !can_host(&[]) {
+        return;
+    }
+    let folder = folder("fleet-failed");
+    fleet(&folder, "single", "", "(name: \"a\", command: \"no-such-program\")");
+    let (code, value) = json("run hosts.ron", &folder);
+    assert_eq!((code, value["error"]["code"].as_str()), (9, Some("host::failed")), "{value}");
+    assert!(value["error"]["message"].as_str().unwrap().contains("no program `no-such-program`"), "{value}");
+}
+
+/// Calls that are not supported are told at the end, with node and number.
+#[test]
+fn refused_calls_are_told() {
+    if !can_host(&["python3"]) {
+        return;
+    }
+    let folder = folder("fleet-refused");
+    let script = "import ctypes; ctypes.CDLL(None).syscall(321, 0, 0, 0)";
+    fleet(
+        &folder,
+        "single",
+        "",
+        &format!("(name: \"a\", command: \"python3\", args: [\"-c\", \"{script}\"], expect: Exited(0))"),
+    );
+    let output = super::tidelock("run hosts.ron --no-results", &folder);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(told(&output).contains("node `a` made system call `bpf` 1 time"), "{}", told(&output));
+}
+
+#[test]
+fn files_that_are_no_fleets_are_told() {
+    let folder = folder("fleet-bad");
+    let node = "(name: \"a\", command: \"true\")";
+    for (machine, rest, nodes, part) in [
+        ("single", "", "", "no nodes"),
+        ("single", "", "(name: \"a b\", command: \"true\")", "no name for a node"),
+        ("ring:3", "", &format!("{node}, {node}"), "two nodes are called `a`"),
+        ("single", "", "(name: \"a\", count: 2, command: \"true\")", "the machine has 1"),
+        ("single", "", "(name: \"a\", on: \"x\", command: \"true\")", "which the machine has not"),
+        ("single", "tick_ns: 0,", node, "`tick_ns` is 0"),
+        ("single", "slot_words: 1,", node, "allowed are 2 to"),
+        ("single", "connections: [(\"a\", \"z\")],", node, "names `z`"),
+        ("single", "", "(name: \"a\", command: \"true\", stop: (at_ms: 1, signal: \"SIGNOT\"))", "no signal `SIGNOT`"),
+        (
+            "single",
+            "",
+            "(name: \"a\", command: \"true\", files: { \"../x\": \"y\" })",
+            "no place in the working directory",
+        ),
+        ("single", "", "(name: \"a\", command: \"true\", cores: 2)", "no field `cores`"),
+    ] {
+        fleet(&folder, machine, rest, nodes);
+        let (code, value) = json("run hosts.ron", &folder);
+        assert_eq!(code, 2, "{part}: {value}");
+        assert!(value["error"]["message"].as_str().unwrap().contains(part), "{part}: {value}");
+    }
+    fleet(&folder, "single", "", node);
+    let text = std::fs::read_to_string(folder.join("hosts.ron")).unwrap().replace("version: 1", "version: 2");
+    std::fs::write(folder.join("hosts.ron"), text).unwrap();
+    assert_eq!(json("run hosts.ron", &folder).0, 2);
+}
+
+/// Processes that have `mark` in their command line.
+fn processes_with(mark: &str) -> usize {
+    let lines = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| std::fs::read(entry.path().join("cmdline")));
+    lines.flatten().filter(|line| String::from_utf8_lossy(line).contains(mark)).count()
+}
+
+/// A supervisor that is killed takes all its programs with it.
+#[test]
+fn a_killed_supervisor_leaves_nobody_behind() {
+    if !can_host(&[]) {
+        return;
+    }
+    let folder = folder("fleet-killed");
+    let mark = "mark-of-a-killed-supervisor";
+    let script = format!("while : {mark}; do :; done");
+    fleet(&folder, "single", "", &format!("(name: \"a\", command: \"/bin/sh\", args: [\"-c\", \"{script}\"])"));
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidelock"));
+    let command = command.args(["run", "hosts.ron", "--quiet"]).current_dir(&folder);
+    let mut supervisor = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let wait_until = |wanted: &dyn Fn(usize) -> bool| {
+        for _ in 0..500 {
+            if wanted(processes_with(mark)) {
+                return true;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        false
+    };
+    let started = wait_until(&|count| count > 0);
+    supervisor.kill().unwrap();
+    supervisor.wait().unwrap();
+    assert!(started, "the program does not start");
+    assert!(wait_until(&|count| count == 0), "{} are left", processes_with(mark));
+}

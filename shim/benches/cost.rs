@@ -1,0 +1,171 @@
+//! What hosting costs: a call, a clock read, a start, a node's memory. A loop that only traces is measured beside it.
+//!
+//! `cargo bench -p tidelock-shim`. Figures of one run belong together; on shared processors only the smallest of several
+//! rounds says what the mechanism costs, so that is what is shown, with the median behind it.
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::ptrace;
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+use shim::{Host, HostSpec, Input, capabilities};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const CPU: usize = 0;
+const ROUNDS: usize = 15;
+const CALLS: u32 = 20_000;
+const READS: u32 = 20_000_000;
+const NODES: usize = 64;
+
+fn main() {
+    let capabilities = capabilities();
+    println!("{capabilities}");
+    if capabilities.lack.is_some() {
+        return;
+    }
+    let folder = std::env::temp_dir().join(format!("tidelock-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let program = compiled(&folder);
+    let nothing = smallest(|| hosted(&program, &folder, "calls", 0));
+    let hosted_calls = smallest(|| hosted(&program, &folder, "calls", CALLS));
+    let traced_calls = smallest(|| traced(&program));
+    let reads = smallest(|| hosted(&program, &folder, "clock", READS));
+    let per = |(least, median): (Duration, Duration), base: Duration, count: u32| {
+        let each = |time: Duration| time.saturating_sub(base).as_nanos() as f64 / f64::from(count);
+        (each(least), each(median))
+    };
+    let (call, call_median) = per(hosted_calls, nothing.0, CALLS);
+    let (trace, trace_median) = per(traced_calls, Duration::ZERO, CALLS);
+    let (read, _) = per(reads, nothing.0, READS);
+    println!("call, notified       {:6.2} µs (median {:.2})", call / 1e3, call_median / 1e3);
+    println!("call, traced only    {:6.2} µs (median {:.2})", trace / 1e3, trace_median / 1e3);
+    println!("notified : traced    {:6.2}", call / trace);
+    println!("clock read           {read:6.2} ns");
+    println!("start and end        {:6.2} ms (median {:.2}), static", ms(nothing.0), ms(nothing.1));
+    println!("hand-over            {:6.2} µs", idle_advance(&folder));
+    memory(&folder);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn compiled(folder: &Path) -> PathBuf {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs/calls.c");
+    let target = folder.join("calls");
+    let status = Command::new("cc").args(["-O1", "-static", source, "-o"]).arg(&target).status().unwrap();
+    assert!(status.success());
+    target
+}
+
+/// The smallest and the median time of several rounds.
+fn smallest(mut round: impl FnMut() -> Duration) -> (Duration, Duration) {
+    let mut times: Vec<Duration> = (0..ROUNDS).map(|_| round()).collect();
+    times.sort();
+    (times[0], times[ROUNDS / 2])
+}
+
+fn spec(program: &Path, folder: &Path, node: &str, arguments: &[String]) -> HostSpec {
+    let mut spec = HostSpec::new(node, program, folder.join(node)).arguments(arguments.iter().cloned());
+    spec.cpu = Some(CPU);
+    spec
+}
+
+/// From the order to start to the end of a hosted program.
+fn hosted(program: &Path, folder: &Path, what: &str, count: u32) -> Duration {
+    let start = Instant::now();
+    let mut host = Host::spawn(spec(program, folder, "node", &[what.to_owned(), count.to_string()])).unwrap();
+    let output = host.advance(Input::default()).unwrap();
+    assert!(output.status.is_some());
+    let time = start.elapsed();
+    host.finish().unwrap();
+    time
+}
+
+/// The same calls under a tracer that emulates every one, without seccomp.
+fn traced(program: &Path) -> Duration {
+    let mut set = CpuSet::new();
+    set.set(CPU).unwrap();
+    sched_setaffinity(Pid::from_raw(0), &set).unwrap();
+    let mut child = Command::new(program).args(["traced", &CALLS.to_string()]).spawn().unwrap();
+    let pid = Pid::from_raw(child.id() as i32);
+    waitpid(pid, None).unwrap();
+    let start = Instant::now();
+    for _ in 0..CALLS {
+        ptrace::sysemu(pid, None).unwrap();
+        waitpid(pid, None).unwrap();
+        let mut registers = ptrace::getregs(pid).unwrap();
+        registers.rax = 0;
+        ptrace::setregs(pid, registers).unwrap();
+    }
+    let time = start.elapsed();
+    ptrace::cont(pid, None).unwrap();
+    child.wait().unwrap();
+    time
+}
+
+/// Microseconds of an advance in which the program has nothing to do: two switches of threads.
+fn idle_advance(folder: &Path) -> f64 {
+    const TIMES: u32 = 2_000;
+    let sleeper = Path::new("/bin/sleep");
+    let mut host = Host::spawn(spec(sleeper, folder, "sleeper", &["1000".to_owned()])).unwrap();
+    host.advance(Input::default()).unwrap();
+    let rounds = (0..ROUNDS).map(|_| {
+        let start = Instant::now();
+        for _ in 0..TIMES {
+            host.advance(Input::default()).unwrap();
+        }
+        start.elapsed()
+    });
+    let least = rounds.min().unwrap();
+    least.as_secs_f64() * 1e6 / f64::from(TIMES)
+}
+
+/// Memory of many nodes: what their processes hold for themselves, and what the supervisor grows by.
+fn memory(folder: &Path) {
+    let before = resident("self");
+    let start = Instant::now();
+    let sleeper = Path::new("/bin/sleep");
+    let mut hosts = Vec::new();
+    for node in 0..NODES {
+        let spec = spec(sleeper, folder, &format!("node{node}"), &["1000".to_owned()]);
+        let mut host = Host::spawn(spec).unwrap();
+        host.advance(Input::default()).unwrap();
+        hosts.push(host);
+    }
+    let took = start.elapsed();
+    let own = std::process::id().to_string();
+    let mut processes = 0;
+    let mut shares = 0;
+    let mut open = vec![own];
+    while let Some(pid) = open.pop() {
+        for task in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            for child in children.split_ascii_whitespace() {
+                processes += 1;
+                shares += share(child);
+                open.push(child.to_owned());
+            }
+        }
+    }
+    let grown = resident("self").saturating_sub(before);
+    println!("{NODES} nodes of `sleep`   {processes} processes, started in {:.0} ms", ms(took));
+    println!("memory per node      {} KiB in processes, {} KiB in the supervisor", shares / NODES, grown / NODES);
+}
+
+/// KiB of a process's own share of memory.
+fn share(pid: &str) -> usize {
+    field(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+}
+
+fn resident(pid: &str) -> usize {
+    field(&format!("/proc/{pid}/status"), "VmRSS:")
+}
+
+fn field(path: &str, name: &str) -> usize {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    line.split_ascii_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
