@@ -176,6 +176,12 @@ impl<W: Worker> Session<W> {
         &self.worker
     }
 
+    /// What it has executed.
+    #[must_use]
+    pub fn into_worker(self) -> W {
+        self.worker
+    }
+
     /// Windows executed so far.
     #[must_use]
     pub fn windows(&self) -> u64 {
@@ -209,8 +215,8 @@ impl<W: Worker> Session<W> {
             Input::Lost(stop) if from == HOST => self.end(stop),
             Input::Lost(stop) => self.suspect(now, stop),
             Input::Closed => {
-                let complete = self.pairs.get(&from).is_none_or(|pair| pair.complete(self.worker.end()));
-                if from == HOST || self.id == HOST || !complete {
+                // Among members, whoever has heard first that all are done may leave first.
+                if from == HOST || self.id == HOST || self.phase != Phase::Draining {
                     let message = "it ended the connection before the run was done".to_owned();
                     self.suspect(now, self.stop(Cause::Violated, from, message));
                 }

@@ -3,5 +3,9 @@
 mod batches;
 mod every_order;
 mod messages;
+#[cfg(feature = "quic")]
+mod network;
+#[cfg(feature = "quic")]
+mod relay;
 mod toy;
 mod weather;

@@ -50,11 +50,6 @@ impl Pair {
         self.executed + self.credit
     }
 
-    /// Whether nothing more is to be said on either side.
-    pub(super) fn complete(&self, end: Tick) -> bool {
-        self.received_before == end && self.announced.0 == end
-    }
-
     /// Takes the bounds of a batch.
     pub(super) fn receive(&mut self, batch: &Batch, end: Tick) -> Result<(), BatchError> {
         let Batch { sent_before: bound, executed, .. } = *batch;
