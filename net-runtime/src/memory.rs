@@ -6,7 +6,6 @@
 use crate::proto::batch::BatchDecoder;
 use crate::proto::session::{Config, Event, Input, Message, Phase};
 use crate::proto::{Cause, Schedule, Session, ShardId, Stop, Worker};
-use sim_core::Ticks;
 use sim_core::mix::mix64;
 use sim_core::random::Seed;
 use std::collections::BTreeMap;
@@ -31,8 +30,6 @@ pub struct Weather {
     pub rifts: Vec<(ShardId, ShardId, Range<Duration>)>,
     /// When shard 0 is asked to end the run.
     pub interrupt: Option<Duration>,
-    /// Ticks executed in one step, at most.
-    pub stride: Ticks,
 }
 
 impl Weather {
@@ -47,7 +44,6 @@ impl Weather {
             deaths: Vec::new(),
             rifts: Vec::new(),
             interrupt: None,
-            stride: Ticks(i64::MAX >> 1),
         }
     }
 }
@@ -251,7 +247,7 @@ impl<'a, W: Worker> Network<'a, W> {
         if !self.alive(id) {
             return;
         }
-        let (now, stride) = (self.now, self.weather.stride);
+        let now = self.now;
         let overslept = self
             .weather
             .naps
@@ -273,7 +269,7 @@ impl<'a, W: Worker> Network<'a, W> {
             if node.end.session.runnable() {
                 node.busy = now + STEP;
             }
-            node.end.session.step(now, stride);
+            node.end.session.step(now);
         }
         let mut out = Vec::new();
         while let Some(item) = node.end.session.poll_transmit() {

@@ -86,14 +86,6 @@ pub enum BatchError {
         /// What is allowed.
         granted: Tick,
     },
-    /// A claim to have executed what cannot have been executed.
-    #[error("executed before tick {executed}, although what was received allows no more than {horizon}")]
-    BeyondHorizon {
-        /// What was found.
-        executed: Tick,
-        /// What is possible.
-        horizon: Tick,
-    },
     /// Bytes after all ticks.
     #[error("bytes after the end of the run")]
     AfterEnd,

@@ -15,7 +15,7 @@ use super::batch::Batch;
 use super::control::{CHUNK_BYTES, Control};
 use super::{Cause, Neighbour, ShardId, Stop, Worker};
 use pair::Pair;
-use sim_core::{Tick, Ticks};
+use sim_core::Tick;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -194,7 +194,7 @@ impl<W: Worker> Session<W> {
         if self.phase != Phase::Running || self.runnable() {
             return None;
         }
-        let by_words = self.worker.horizon() <= self.worker.position();
+        let by_words = self.worker.ready(self.limit()).is_none();
         let behind = |pair: &&(&ShardId, &Pair)| if by_words { pair.1.received_before() } else { pair.1.executed() };
         self.pairs.iter().min_by_key(|pair| behind(&pair)).map(|(&id, _)| id)
     }
@@ -248,22 +248,26 @@ impl<W: Worker> Session<W> {
         self.suspect(now, self.stop(cause, self.id, message));
     }
 
-    /// Whether [`step`](Self::step) can execute a tick.
+    /// Whether [`step`](Self::step) can execute a window.
     #[must_use]
     pub fn runnable(&self) -> bool {
-        self.phase == Phase::Running
-            && self.suspicion.is_none()
-            && self.limit().min(self.worker.horizon()) > self.worker.position()
+        let limit = self.limit();
+        if self.phase != Phase::Running || self.suspicion.is_some() || limit <= self.worker.position() {
+            return false;
+        }
+        let room = self.pairs.values().map(Pair::room).min();
+        // Passing over idle ticks needs no room.
+        let fits = |end: Tick| end == self.worker.position() || room.is_none_or(|room| end <= room);
+        self.worker.ready(limit).is_some_and(fits)
     }
 
-    /// Executes up to `ticks` ticks and passes on what came of it.
-    pub fn step(&mut self, now: Duration, ticks: Ticks) {
+    /// Executes a window and passes on what came of it.
+    pub fn step(&mut self, now: Duration) {
         if self.runnable() {
-            let limit = self.limit().min(self.worker.position() + ticks.max(Ticks(1)));
             self.windows += 1;
             self.stalled = None;
-            match self.worker.advance(limit) {
-                Ok(_) => self.pass_on(),
+            match self.worker.advance(self.limit()) {
+                Ok(()) => self.pass_on(),
                 Err(fault) => self.suspect(now, self.stop(Cause::CheckFailed, self.id, fault.to_string())),
             }
         }
@@ -326,14 +330,12 @@ impl<W: Worker> Session<W> {
         }
     }
 
-    /// How far the end, an interruption, and the neighbours' room allow to execute.
+    /// How far the end or an interruption allow to execute.
     fn limit(&self) -> Tick {
-        let room = self.pairs.values().map(Pair::room).min();
-        let limit = room.map_or(self.worker.end(), |room| room.min(self.worker.end()));
         match self.interruption {
-            Interruption::None => limit,
+            Interruption::None => self.worker.end(),
             Interruption::Paused(_) => self.worker.position(),
-            Interruption::StopAt(tick, _) => limit.min(tick),
+            Interruption::StopAt(tick, _) => tick,
         }
     }
 
@@ -367,7 +369,7 @@ impl<W: Worker> Session<W> {
                 Err(violated("it sent words before the start".to_owned()))
             }
             None => Err(violated("it sent words, but shares no link".to_owned())),
-            Some(pair) => match pair.receive(batch, self.worker.end()) {
+            Some(pair) => match pair.receive(batch) {
                 Err(error) => Err(violated(error.to_string())),
                 Ok(()) => {
                     let taken = self.worker.receive(from, batch.sent_before, &batch.words);
@@ -451,6 +453,7 @@ impl<W: Worker> Session<W> {
             && self.reported.len() + 1 == self.shards as usize
         {
             self.reported.clear();
+            let tick = self.worker.boundary(tick);
             self.broadcast(&Control::StopAt { tick, stop: stop.clone() });
             self.interruption = Interruption::StopAt(tick, Stop { tick, ..stop });
             self.check_done();

@@ -23,7 +23,7 @@ pub struct Neighbour {
     pub outbound: Arc<dyn Schedule>,
     /// How far it may execute beyond what was sent to it; `None` if nothing ever is.
     pub lookahead: Option<Ticks>,
-    /// How far a shard may execute beyond its neighbour: what bounds the words that wait there. At least 1.
+    /// How far a shard may execute beyond its neighbour: what bounds the words that wait there. At least a window.
     pub credit: Ticks,
 }
 
@@ -38,14 +38,18 @@ pub trait Worker {
     /// The tick at which the run ends.
     fn end(&self) -> Tick;
 
-    /// How far it may execute with what it has received.
-    fn horizon(&self) -> Tick;
+    /// The first tick after the next window, if that may be executed with what was received; it does not reach beyond
+    /// `limit`, which is an end of windows (see [`Self::boundary`]). Its own position, if nothing happens for a while.
+    fn ready(&self, limit: Tick) -> Option<Tick>;
 
-    /// Executes as far as the horizon and `limit` allow, and returns the new position.
+    /// Executes the next window, which is [`ready`](Self::ready).
     ///
     /// # Errors
     /// What was executed failed, such as by a panic in a user's firing.
-    fn advance(&mut self, limit: Tick) -> Result<Tick, Self::Fault>;
+    fn advance(&mut self, limit: Tick) -> Result<(), Self::Fault>;
+
+    /// The first tick from `tick` on at which all shards of a run can stop.
+    fn boundary(&self, tick: Tick) -> Tick;
 
     /// Appends the words for `to` that became known since the last call, in the order of the calendars; all that is sent
     /// before the returned tick is known.

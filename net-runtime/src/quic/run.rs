@@ -12,7 +12,7 @@ use crate::proto::{Cause, Hash, Neighbour, Session, ShardId, Stop, Worker};
 use crossbeam::sync::Parker;
 use crossbeam::utils::Backoff;
 use quinn::VarInt;
-use sim_core::{Tick, Ticks};
+use sim_core::Tick;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -181,7 +181,6 @@ pub fn run<W: Worker>(
         epoch: Instant::now(),
         started: None,
         join_timeout: options.join_timeout,
-        stride: Ticks(1),
         waiting: None,
     };
     turns.run(&parker, interrupts, observer);
@@ -237,14 +236,9 @@ struct Loop<'a, W> {
     epoch: Instant,
     started: Option<Instant>,
     join_timeout: Duration,
-    /// Ticks that are executed between two looks at the world.
-    stride: Ticks,
     /// Since when, and for whom, this shard waits.
     waiting: Option<(Instant, Option<ShardId>)>,
 }
-
-/// A step that takes longer than this is too long, one that takes less than a quarter of it too short.
-const STEP: Duration = Duration::from_millis(2);
 
 /// The observer hears of progress this often.
 const PROGRESS: Duration = Duration::from_millis(100);
@@ -301,7 +295,7 @@ impl<W: Worker> Loop<'_, W> {
     fn step(&mut self) {
         if !self.session.runnable() {
             // So that it knows that it waits.
-            return self.session.step(self.epoch.elapsed(), Ticks(0));
+            return self.session.step(self.epoch.elapsed());
         }
         if let Some((since, whom)) = self.waiting.take() {
             let waited = nanoseconds(since.elapsed());
@@ -313,15 +307,8 @@ impl<W: Worker> Loop<'_, W> {
             }
         }
         let begin = Instant::now();
-        self.session.step(begin - self.epoch, self.stride);
-        let took = begin.elapsed();
-        self.figures.execute_ns += nanoseconds(took);
-        // How many ticks take how long nobody knows: many of them may be idle.
-        if took > STEP {
-            self.stride = Ticks((self.stride.0 / 2).max(1));
-        } else if took < STEP / 4 {
-            self.stride = Ticks((self.stride.0 * 2).min(1 << 40));
-        }
+        self.session.step(begin - self.epoch);
+        self.figures.execute_ns += nanoseconds(begin.elapsed());
     }
 
     fn pass_on(&mut self, observer: &mut impl Observer) {

@@ -63,6 +63,8 @@ pub(crate) struct Toy {
     outbox: BTreeMap<u32, Vec<u64>>,
     sent: BTreeMap<u32, i64>,
     part_at: i64,
+    /// Ticks that it executes at once, at most.
+    pub(crate) window: i64,
     pub(crate) panics_at: Option<i64>,
 }
 
@@ -89,12 +91,26 @@ impl Toy {
             outbox,
             sent: BTreeMap::new(),
             part_at: 0,
+            window: 1,
             panics_at: None,
         }
     }
 
     fn towards(&self, to: u32) -> Wires {
         Wires(self.wires.iter().filter(|wire| wire.from == self.id && wire.to == to).copied().collect())
+    }
+
+    /// How far it may execute with what it has received.
+    fn horizon(&self) -> i64 {
+        let lookahead = |from: u32| {
+            let wires = self.wires.iter().filter(|wire| wire.to == self.id && wire.from == from);
+            wires.map(|wire| wire.latency + 1).min().unwrap()
+        };
+        let safe = self
+            .received
+            .iter()
+            .map(|(&from, &before)| if before == self.end { self.end } else { before + lookahead(from) });
+        safe.min().unwrap_or(self.end).min(self.end)
     }
 
     fn execute(&mut self) {
@@ -127,27 +143,24 @@ impl Worker for Toy {
         Tick(self.end)
     }
 
-    fn horizon(&self) -> Tick {
-        let lookahead = |from: u32| {
-            let wires = self.wires.iter().filter(|wire| wire.to == self.id && wire.from == from);
-            wires.map(|wire| wire.latency + 1).min().unwrap()
-        };
-        let safe = self.received.iter().map(
-            |(&from, &before)| {
-                if before == self.end { self.end } else { before + lookahead(from) }
-            },
-        );
-        Tick(safe.min().unwrap_or(self.end).min(self.end))
+    fn ready(&self, limit: Tick) -> Option<Tick> {
+        let end = (self.tick + self.window).min(limit.0);
+        (self.tick < end && end <= self.horizon()).then_some(Tick(end))
     }
 
-    fn advance(&mut self, limit: Tick) -> Result<Tick, String> {
-        while self.tick < limit.0.min(self.horizon().0) {
+    fn advance(&mut self, limit: Tick) -> Result<(), String> {
+        let end = self.ready(limit).expect("only what is ready is executed").0;
+        while self.tick < end {
             if self.panics_at == Some(self.tick) {
                 return Err(format!("the toy broke in tick {}", self.tick));
             }
             self.execute();
         }
-        Ok(self.position())
+        Ok(())
+    }
+
+    fn boundary(&self, tick: Tick) -> Tick {
+        tick
     }
 
     fn send(&mut self, to: ShardId, words: &mut Vec<u64>) -> Tick {

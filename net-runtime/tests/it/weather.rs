@@ -2,7 +2,6 @@
 
 use crate::toy::{Toy, Wire, expected, shards};
 use proptest::prelude::*;
-use sim_core::Ticks;
 use sim_core::random::Seed;
 use std::time::Duration;
 use tidelock_net_runtime::memory::{End, Weather, run};
@@ -155,13 +154,19 @@ fn system() -> impl Strategy<Value = (u32, Vec<Wire>)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Shards, delays, strides, credits and cuts never change the result.
+    /// Shards, delays, windows, credits and cuts never change the result.
     #[test]
     fn shards_are_invisible(
-        (count, wires) in system(), seed in any::<u64>(), end in 1_i64..200, credit in 1_i64..40, stride in 1_i64..20,
+        (count, wires) in system(), seed in any::<u64>(), end in 1_i64..200, credit in 1_i64..40, windows in any::<u64>(),
     ) {
         let wires: Vec<Wire> = wires.into_iter().filter(|wire| wire.from != wire.to).collect();
-        let weather = Weather { stride: Ticks(stride), ..weather(seed) };
-        finished(&run(shards(count, &wires, end, credit), &weather), &expected(count, &wires, end));
+        let mut all = shards(count, &wires, end, credit);
+        for (id, (_, toy)) in all.iter_mut().enumerate() {
+            // No window exceeds what its shard may be ahead, in either way.
+            let incoming = wires.iter().filter(|wire| wire.to as usize == id).map(|wire| wire.latency + 1);
+            let largest = incoming.min().unwrap_or(credit).min(credit) as u64;
+            toy.window = (1 + (windows >> (8 * id)) % largest) as i64;
+        }
+        finished(&run(all, &weather(seed)), &expected(count, &wires, end));
     }
 }

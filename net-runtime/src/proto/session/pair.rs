@@ -50,22 +50,14 @@ impl Pair {
         self.executed + self.credit
     }
 
-    /// Takes the bounds of a batch.
-    pub(super) fn receive(&mut self, batch: &Batch, end: Tick) -> Result<(), BatchError> {
+    /// Takes the bounds of a batch, which its decoder has checked against the end and the credit.
+    pub(super) fn receive(&mut self, batch: &Batch) -> Result<(), BatchError> {
         let Batch { sent_before: bound, executed, .. } = *batch;
-        // The decoder has checked all but the last; a driver without bytes has none.
         if bound < self.received_before {
             return Err(BatchError::SentBackwards { bound, before: self.received_before });
         }
         if executed < self.executed {
             return Err(BatchError::ExecutedBackwards { executed, before: self.executed });
-        }
-        if bound.max(executed) > end {
-            return Err(BatchError::PastEnd { tick: bound.max(executed), end });
-        }
-        let horizon = self.lookahead.map_or(end, |lookahead| (self.announced.0 + lookahead).min(end));
-        if executed > horizon {
-            return Err(BatchError::BeyondHorizon { executed, horizon });
         }
         (self.received_before, self.executed) = (bound, executed);
         Ok(())
