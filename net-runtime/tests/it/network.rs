@@ -91,7 +91,8 @@ impl Case<'_> {
             self.faults.iter().flat_map(|&faults| addresses.iter().map(move |&to| Relay::start(to, faults))).collect();
         let seen =
             if relays.is_empty() { addresses.clone() } else { relays.iter().map(|relay| relay.address).collect() };
-        let files = Files::from([("a".to_owned(), vec![7; 3_000_000]), ("b".to_owned(), Vec::new())]);
+        let size = if self.faults.is_some() { 5000 } else { 3_000_000 };
+        let files = Files::from([("a".to_owned(), vec![7; size]), ("b".to_owned(), Vec::new())]);
         let parts = Mutex::default();
         let all = shards(self.count, &self.wires, self.end, 50).into_iter().zip(ports);
         let (seen, files, addresses, relays) = (&seen, &files, &addresses, &relays);
