@@ -53,7 +53,7 @@ pub enum State<'a> {
 
 /// Firings of one entry of a calendar, in consecutive metacycles.
 pub struct FiringRun<'a> {
-    /// The first firing; afterwards the next.
+    /// The first firing.
     pub(crate) next: Firing,
     /// From the index of one firing to that of the next.
     pub(crate) step: u64,
@@ -70,28 +70,6 @@ pub struct FiringRun<'a> {
     pub(crate) firings: usize,
 }
 
-impl FiringRun<'_> {
-    /// The next firing with what [`Behaviour::fire`] takes; `None` after the last.
-    #[inline]
-    pub fn advance(&mut self) -> Option<(Firing, State<'_>, &[u64], &mut [u64])> {
-        if *self.started == self.firings {
-            return None;
-        }
-        *self.started += 1;
-        let firing = self.next;
-        self.next.index += self.step;
-        let state = match &mut self.state {
-            State::Words(words) => State::Words(words),
-            State::Opaque(state) => State::Opaque(*state),
-        };
-        let (inputs, rest) = self.inputs.split_at(self.input_words);
-        self.inputs = rest;
-        let (row, rest) = std::mem::take(&mut self.outputs).split_at_mut(self.stride);
-        self.outputs = rest;
-        Some((firing, state, inputs, &mut row[..self.output_words]))
-    }
-}
-
 /// What a firing does. Deterministic: outputs and new state depend on nothing but the arguments.
 pub trait Behaviour: Send + Sync {
     /// Executes one firing.
@@ -103,8 +81,19 @@ pub trait Behaviour: Send + Sync {
     /// Executes several firings in a row. There is nothing to gain by another body: this one is compiled once per type of
     /// behaviour, so that an engine pays one virtual call per run of firings, and the firings themselves are inlined.
     fn fire_run(&self, run: &mut FiringRun<'_>) {
-        while let Some((firing, state, inputs, outputs)) = run.advance() {
-            self.fire(firing, state, inputs, outputs);
+        let FiringRun { next, step, started, state, inputs, input_words, outputs, output_words, stride, firings } = run;
+        let (mut next, mut inputs, mut outputs) = (*next, *inputs, std::mem::take(outputs));
+        for number in 1..=*firings {
+            **started = number;
+            let state = match state {
+                State::Words(words) => State::Words(words),
+                State::Opaque(state) => State::Opaque(*state),
+            };
+            let (read, inputs_left) = inputs.split_at(*input_words);
+            let (row, outputs_left) = outputs.split_at_mut(*stride);
+            self.fire(next, state, read, &mut row[..*output_words]);
+            next.index += *step;
+            (inputs, outputs) = (inputs_left, outputs_left);
         }
     }
 

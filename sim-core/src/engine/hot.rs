@@ -78,6 +78,23 @@ pub(super) enum StateSlot {
     Boxed(u32),
 }
 
+/// Calls `$function` with a width that the compiler knows, if it is one of the first few.
+macro_rules! by_width {
+    ($width:expr, $function:ident($($argument:expr),*), $rest:expr) => {
+        match $width {
+            1 => $function::<1>($($argument),*),
+            2 => $function::<2>($($argument),*),
+            3 => $function::<3>($($argument),*),
+            4 => $function::<4>($($argument),*),
+            5 => $function::<5>($($argument),*),
+            6 => $function::<6>($($argument),*),
+            7 => $function::<7>($($argument),*),
+            8 => $function::<8>($($argument),*),
+            _ => $rest,
+        }
+    };
+}
+
 /// Executes the firings of `visits` in `metacycles`. `EVENTS`: every event is hashed, or traced.
 pub(super) fn run<const EVENTS: bool>(
     layout: &Layout,
@@ -142,24 +159,14 @@ struct Run {
 }
 
 fn fire<const EVENTS: bool>(layout: &Layout, node: &NodePlan, firing: &FiringShape, run: Run, stage: &mut Stage<'_>) {
-    let Run { metacycle, after, row: first_row, runs, length } = run;
+    let Run { metacycle, row: first_row, runs, length, .. } = run;
     let (input_words, output_words) = (firing.input_words as usize, firing.output_words as usize);
-    let mut column = 0;
-    for read in &layout.reads[firing.reads.start as usize..firing.reads.end as usize] {
-        let base = (layout.sources[(node.sources + read.source) as usize] + read.ring.offset) as usize;
-        let from = row(layout, stage, &read.ring, after);
-        let rows = layout.turns[read.ring.turn as usize] as usize;
-        let inputs = &mut stage.inputs[..runs * input_words];
-        let ring = &stage.words[base..];
-        let stride = read.ring.stride as usize;
-        let head = runs.min(rows - from);
-        gather(&ring[from * stride..], stride, head, read.words as usize, inputs, input_words, column);
-        if head < runs {
-            // A window is not longer than a ring, so that it wraps once at most.
-            let inputs = &mut inputs[head * input_words..];
-            gather(ring, stride, runs - head, read.words as usize, inputs, input_words, column);
-        }
-        column += read.words as usize;
+    if firing.even {
+        by_width!(input_words, gather_words(layout, node, firing, run, stage), {
+            gather(layout, node, firing, run, stage);
+        });
+    } else {
+        gather(layout, node, firing, run, stage);
     }
     let inputs = &stage.inputs[..runs * input_words];
     let stride = firing.rows.stride as usize;
@@ -217,46 +224,58 @@ fn fire<const EVENTS: bool>(layout: &Layout, node: &NodePlan, firing: &FiringSha
     }
 }
 
-/// Calls `$function` with a width that the compiler knows, so that a word costs a load and a store.
-macro_rules! by_width {
-    ($width:expr, $function:ident($($argument:expr),*), $rest:expr) => {
-        match $width {
-            1 => $function::<1>($($argument),*),
-            2 => $function::<2>($($argument),*),
-            3 => $function::<3>($($argument),*),
-            4 => $function::<4>($($argument),*),
-            5 => $function::<5>($($argument),*),
-            6 => $function::<6>($($argument),*),
-            7 => $function::<7>($($argument),*),
-            8 => $function::<8>($($argument),*),
-            _ => $rest,
+/// Copies what the runs read into rows of inputs.
+fn gather(layout: &Layout, node: &NodePlan, firing: &FiringShape, run: Run, stage: &mut Stage<'_>) {
+    let width = firing.input_words as usize;
+    let mut column = 0;
+    for read in &layout.reads[firing.reads.start as usize..firing.reads.end as usize] {
+        let base = (layout.sources[(node.sources + read.source) as usize] + read.ring.offset) as usize;
+        let (stride, words) = (read.ring.stride as usize, read.words as usize);
+        let rows = layout.turns[read.ring.turn as usize] as usize;
+        let mut from = row(layout, stage, &read.ring, run.after);
+        for inputs in stage.inputs[column..].chunks_mut(width).take(run.runs) {
+            inputs[..words].copy_from_slice(&stage.words[base + from * stride..][..words]);
+            from = if from + 1 == rows { 0 } else { from + 1 };
         }
-    };
+        column += words;
+    }
 }
 
-/// Copies `words` words of each of `count` rows of `stride` words to column `column` of rows of `width` words.
+/// The same where every read is one word of rows of `WIDTH` words, which is what frames of single words are: with a width
+/// that the compiler knows, a word costs a load and a store.
 #[inline]
-fn gather(from: &[u64], stride: usize, count: usize, words: usize, inputs: &mut [u64], width: usize, column: usize) {
-    if words == 1 && stride == width {
-        fn fixed<const WIDTH: usize>(from: &[u64], count: usize, rows: &mut [u64], column: usize) {
-            assert!(column < WIDTH);
-            // The first word of the last row may be the last there is.
-            let (whole, _) = from.as_chunks::<WIDTH>();
-            let (rows, _) = rows.as_chunks_mut::<WIDTH>();
-            for (row, from) in rows[..count].iter_mut().zip(whole) {
-                row[column] = from[0];
-            }
-            if whole.len() < count {
-                rows[count - 1][column] = from[(count - 1) * WIDTH];
-            }
+fn gather_words<const WIDTH: usize>(
+    layout: &Layout,
+    node: &NodePlan,
+    firing: &FiringShape,
+    run: Run,
+    stage: &mut Stage<'_>,
+) {
+    let reads = &layout.reads[firing.reads.start as usize..firing.reads.end as usize];
+    for (column, read) in reads.iter().enumerate().take(WIDTH) {
+        let base = (layout.sources[(node.sources + read.source) as usize] + read.ring.offset) as usize;
+        let rows = layout.turns[read.ring.turn as usize] as usize;
+        let from = row(layout, stage, &read.ring, run.after);
+        let head = run.runs.min(rows - from);
+        let (inputs, _) = stage.inputs.as_chunks_mut::<WIDTH>();
+        copy_column(&stage.words[base + from * WIDTH..], &mut inputs[..head], column);
+        if head < run.runs {
+            // A window is not longer than a ring, so that it wraps once at most.
+            copy_column(&stage.words[base..], &mut inputs[head..run.runs], column);
         }
-        return by_width!(width, fixed(from, count, inputs, column), {
-            (0..count).for_each(|row| inputs[row * width + column] = from[row * stride]);
-        });
     }
-    for row in 0..count {
-        inputs[row * width + column..][..words].copy_from_slice(&from[row * stride..][..words]);
+}
+
+/// Copies the first word of every row of `from` to column `column` of `to`. The last row may be cut off after it.
+#[inline]
+fn copy_column<const WIDTH: usize>(from: &[u64], to: &mut [[u64; WIDTH]], column: usize) {
+    assert!(column < WIDTH);
+    let Some((last, rest)) = to.split_last_mut() else { return };
+    let (rows, _) = from.as_chunks::<WIDTH>();
+    for (to, from) in rest.iter_mut().zip(rows) {
+        to[column] = from[0];
     }
+    last[column] = from[rest.len() * WIDTH];
 }
 
 /// Hashes and traces the frames that are sent in `ticks`.

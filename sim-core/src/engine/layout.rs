@@ -16,6 +16,9 @@ use crate::shard::{Cut, Partition, ShardId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+/// Up to so many words (32 MiB) rings may be larger than they must be, for the sake of speed.
+const ROUNDED_WORDS: u64 = 1 << 22;
+
 /// A shard's words and calendars.
 pub(super) struct Layout {
     /// The shard's nodes, ascending.
@@ -74,6 +77,8 @@ pub(super) struct FiringShape {
     pub(super) input_words: u32,
     pub(super) output_words: u32,
     pub(super) reads: Range<u32>,
+    /// Whether each of them is one word of a row that is as wide as the inputs.
+    pub(super) even: bool,
     pub(super) copies: Range<u32>,
     /// Where its rows are, from the start of the node's block.
     pub(super) rows: RingShape,
@@ -171,9 +176,12 @@ impl Layout {
     pub(super) fn new(parts: &Parts<'_, '_>) -> Result<Self, EngineError> {
         let products = kept(parts);
         let lives = lives(parts, &products);
-        let mut window = window::choose(parts);
-        window.shrink(|ticks| Rings::new(parts, &products, &lives, ticks).words);
-        let Rings { rings, rows, words, turns } = Rings::new(parts, &products, &lives, &window);
+        let window = window::choose(parts);
+        let mut all = Rings::new(parts, &products, &lives, &window, true);
+        if all.words > ROUNDED_WORDS {
+            all = Rings::new(parts, &products, &lives, &window, false);
+        }
+        let Rings { rings, rows, words, turns, .. } = all;
         let mut layout = Self {
             nodes: Vec::new(),
             shapes: Vec::new(),
@@ -356,6 +364,8 @@ struct Rings {
     words: u64,
     /// The different numbers of rows.
     turns: Numbered<u32>,
+    /// Whether rings have room for whole windows.
+    rounded: bool,
 }
 
 /// Where a firing writes, and what it writes twice.
@@ -366,11 +376,11 @@ struct Rows {
 
 impl Rings {
     /// Gives every firing rows for all activations that are alive while nodes are up to a window apart.
-    fn new(parts: &Parts<'_, '_>, products: &[ProductId], lives: &[Life], window: &Window) -> Self {
+    fn new(parts: &Parts<'_, '_>, products: &[ProductId], lives: &[Life], window: &Window, rounded: bool) -> Self {
         let program = parts.program;
         let none = Ring { base: 0, rows: 1, stride: 0 };
         let rings = vec![none; products.len()];
-        let mut all = Self { rings, rows: Vec::new(), words: 0, turns: Numbered::default() };
+        let mut all = Self { rings, rows: Vec::new(), words: 0, turns: Numbered::default(), rounded };
         for node in parts.nodes() {
             for (_, firing) in program.firings_on(node) {
                 let first = firing.products.start;
@@ -453,8 +463,9 @@ impl Rings {
         let ticks = lives.iter().map(|life| life.ticks).max().unwrap_or(0);
         let lag = lives.iter().map(|life| i64::from(life.lag)).max().unwrap_or(0);
         let alive = (ticks.saturating_add(window.ticks - 1) / parts.program.metacycle).saturating_add(1);
-        // All initial tokens are there from the start; and whole windows fit, so that a run of firings seldom wraps.
-        let alive = alive.max(lag).saturating_add(window.metacycles - 1) / window.metacycles * window.metacycles;
+        // All initial tokens are there from the start. Where whole windows fit, a run of firings seldom wraps.
+        let whole = if self.rounded { window.metacycles } else { 1 };
+        let alive = alive.max(lag).saturating_add(whole - 1) / whole * whole;
         // No more than are ever there: all activations and the initial tokens before them.
         let all = parts.extent.activations(firing.place).saturating_add(lag).max(1);
         let rows = if stride == 0 { 1 } else { alive.clamp(1, all) };
@@ -510,6 +521,8 @@ impl Draft {
                 self.distance = self.distance.min(parts.distance(firing, read.product, read.lag));
             }
         }
+        let own = &self.reads[reads as usize..];
+        let even = own.iter().all(|read| read.words == 1 && read.ring.stride == firing.input_words);
         self.copies.extend(rows.copies);
         let step = program.actors[firing.actor].firings;
         self.firings.push(FiringShape {
@@ -523,6 +536,7 @@ impl Draft {
             input_words: firing.input_words,
             output_words: firing.output_words,
             reads: reads..self.reads.len() as u32,
+            even,
             copies: copies..self.copies.len() as u32,
             rows: layout.shape_of(rows.ring, self.block, first),
         });

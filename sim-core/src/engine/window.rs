@@ -67,22 +67,6 @@ pub(super) fn choose(parts: &Parts<'_, '_>) -> Window {
 }
 
 impl Window {
-    /// Takes fewer metacycles at once where that saves many words. `words` says how many words a window takes.
-    pub(super) fn shrink(&mut self, words: impl Fn(&Window) -> u64) {
-        let metacycle = self.ticks / self.metacycles;
-        // A visit costs about as much as two firings; a word twice as much where there are twice as many.
-        let cost = |metacycles: i64| {
-            let window = Window { ticks: metacycles * metacycle, metacycles, parts: Vec::new(), visits: Vec::new() };
-            words(&window) as f64 * (1.0 + 2.0 / metacycles as f64)
-        };
-        if self.metacycles > 1 {
-            let candidates = (self.metacycles / 2)..=self.metacycles;
-            let costs = candidates.map(|metacycles| (cost(metacycles), metacycles));
-            let (_, best) = costs.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there is a candidate");
-            (self.metacycles, self.ticks) = (best, best * metacycle);
-        }
-    }
-
     /// What the nodes do in part number `part` of a metacycle.
     pub(super) fn visits(&self, part: usize) -> &[Visit] {
         let visits = &self.parts[part].visits;
