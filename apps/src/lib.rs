@@ -1,5 +1,6 @@
 //! Compiles synchronous-dataflow applications into calendars for a bittide-style machine, and runs them.
 
+pub mod benchmarks;
 pub mod builder;
 mod cli;
 pub mod formats;

@@ -5,6 +5,7 @@
 
 mod apps;
 mod args;
+mod bench;
 mod boot;
 mod builtin;
 mod channels;
@@ -62,6 +63,7 @@ enum Command {
     New(new::New),
     Clocks(clocks::Clocks),
     Boot(boot::BootCommand),
+    Bench(bench::Bench),
 }
 
 impl Command {
@@ -78,6 +80,7 @@ impl Command {
             Self::New(command) => command.run(session),
             Self::Clocks(command) => command.run(session),
             Self::Boot(command) => command.run(session),
+            Self::Bench(command) => command.run(session),
         }
     }
 }

@@ -1,0 +1,73 @@
+//! `bench`: what this host can do, as ratios within one run.
+
+use super::failure::{Exit, Failure};
+use super::session::{Session, grouped, table};
+use crate::benchmarks::{EngineCase, Figure, Measurements, measure};
+
+/// Measure the engine on this host, beside a naive engine and a plain copy
+#[derive(clap::Args, Debug)]
+pub(crate) struct Bench {
+    /// Sides of the tori
+    #[arg(long, value_name = "SIDE,…", value_delimiter = ',', default_value = "32,256", value_parser = clap::value_parser!(u32).range(2..=1024))]
+    sides: Vec<u32>,
+    /// Measurements per figure
+    #[arg(long, value_name = "COUNT", default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..=999))]
+    repeats: u16,
+}
+
+impl Bench {
+    pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
+        let measured = measure(&self.sides, usize::from(self.repeats), |next| session.talk(next))
+            .map_err(|error| Failure::new(Exit::Invalid, "bench::failed", error.to_string()))?;
+        session.print(|| text(&measured), &measured)?;
+        Ok(None)
+    }
+}
+
+fn text(measured: &Measurements) -> String {
+    let head = [
+        "machine",
+        "λ",
+        "activity",
+        "ns/node-tick",
+        "range",
+        "ns/frame",
+        "× naive",
+        "of a copy",
+        "two threads",
+        "state",
+        "events",
+        "bytes/node",
+        "compile s",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(measured.engine.iter().map(row));
+    let cores = format!(
+        "{} cores; two spinning threads are {:.2} times as fast as one after the other\n\n",
+        measured.cores, measured.calibration
+    );
+    cores + &table(&rows, &[3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+}
+
+fn row(case: &EngineCase) -> Vec<String> {
+    let optional = |value: Option<f64>, text: fn(f64) -> String| value.map_or("-".to_owned(), text);
+    let percent: fn(f64) -> String = |value| format!("{:.0} %", value * 100.0);
+    let times: fn(f64) -> String = |value| format!("{value:.2}");
+    let Figure { median, min, max } = case.ns_per_node_tick;
+    let two = if case.inconclusive.is_some() { "inconclusive".to_owned() } else { optional(case.two_threads, times) };
+    vec![
+        case.machine.clone(),
+        case.latencies.to_owned(),
+        percent(case.activity),
+        format!("{median:.2}"),
+        format!("{min:.2}–{max:.2}"),
+        format!("{:.2}", case.ns_per_frame),
+        optional(case.times_naive, times),
+        optional(case.share_of_copy, percent),
+        two,
+        optional(case.digest_state, percent),
+        optional(case.digest_events, percent),
+        grouped(case.engine_bytes_per_node.round() as u64),
+        format!("{:.2}", case.compile_seconds),
+    ]
+}
