@@ -118,7 +118,7 @@ fn add_buffer(problem: &Problem<'_>, slotted: &Slotted, node: NodeId, stays: &[S
 }
 
 /// The links that a dependency's words take.
-fn path_of<'a>(placed: &'a Placed, dependency: DependencyId) -> &'a [LinkId] {
+fn path_of(placed: &Placed, dependency: DependencyId) -> &[LinkId] {
     match placed.flow_of[dependency] {
         LOCAL => &[],
         flow => placed.routes.path(flow),

@@ -1,8 +1,8 @@
 //! Packing: how long a metacycle must be so that firings, which nobody interrupts, find room on the cores of a node.
 //!
-//! To share out whole durations among equal cores is the problem P||Cmax. Small cases are decided by search, longest firing
-//! first; for large ones simple bounds must do. Source: Dell'Amico & Martello, "Optimal scheduling of tasks on identical
-//! parallel processors", ORSA J. Computing 7(2), 1995 (bounds by counting, depth-first search).
+//! To share out whole durations among equal cores is the problem P||Cmax. It is decided by best-fit decreasing, by counting,
+//! or by a search, where that does not take too long. Source: Dell'Amico & Martello, "Optimal scheduling of tasks on identical
+//! parallel processors", ORSA J. Computing 7(2), 1995 (bounds by counting).
 
 use crate::problem::Problem;
 use num_rational::Ratio;
@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 
 /// Firings up to which packing is looked at: the more there are, the less is lost.
 const FEW: usize = 4_000;
-/// Durations up to which packing is decided by search.
-const SEARCHED: usize = 128;
 /// Steps of one search.
 const STEPS: u32 = 20_000;
+/// Different durations times cores up to which there is a search: as deep it may go.
+const DEPTH: usize = 1_000;
 /// Lengths that are tried.
 const LENGTHS: usize = 64;
 
@@ -69,13 +69,15 @@ pub(crate) fn pack(jobs: &[i64], cores: u32, length: i64) -> Packing {
     if let Some(found) = best_fit(jobs, cores, length) {
         return Packing::Found(found);
     }
-    if jobs.len() > SEARCHED {
+    let kinds: Vec<(i64, usize)> = jobs.chunk_by(|a, b| a == b).map(|alike| (alike[0], alike.len())).collect();
+    if kinds.len() * cores as usize > DEPTH {
         return Packing::Unknown;
     }
     let free = i64::from(cores) * length - jobs.iter().sum::<i64>();
-    let mut search = Search { jobs, left: vec![length; cores as usize], core_of: Vec::new(), free, steps: STEPS };
-    match search.place() {
-        Some(true) => Packing::Found(search.core_of),
+    let taken = vec![vec![0; kinds.len()]; cores as usize];
+    let mut search = Search { kinds, length, taken, steps: STEPS };
+    match search.fill(0, free) {
+        Some(true) => Packing::Found(search.core_of_jobs(jobs)),
         Some(false) => Packing::Impossible,
         None => Packing::Unknown,
     }
@@ -121,40 +123,59 @@ fn best_fit(jobs: &[i64], cores: u32, length: i64) -> Option<Vec<u32>> {
     jobs.iter().map(place).collect()
 }
 
-/// A depth-first search: job after job, on every core that differs from those tried before.
-struct Search<'a> {
-    jobs: &'a [i64],
-    left: Vec<i64>,
-    core_of: Vec<u32>,
-    /// Ticks that may stay free on all cores together.
-    free: i64,
+/// A search core after core: each is filled, with the longest job that is left among others, in all ways that leave no more
+/// room than may stay free.
+///
+/// Source: Korf, "A new algorithm for optimal bin packing", AAAI 2002 (bin completion).
+struct Search {
+    /// Durations, falling, and how many jobs of each are left.
+    kinds: Vec<(i64, usize)>,
+    length: i64,
+    /// How many jobs of each kind every core has.
+    taken: Vec<Vec<usize>>,
     steps: u32,
 }
 
-impl Search<'_> {
-    /// Whether the jobs that are left fit; `None` if that takes too many steps.
-    fn place(&mut self) -> Option<bool> {
-        let Some(&job) = self.jobs.get(self.core_of.len()) else { return Some(true) };
-        self.steps = self.steps.checked_sub(1)?;
-        // What is less than the shortest job stays free.
-        let shortest = self.jobs[self.jobs.len() - 1];
-        if self.left.iter().filter(|&&left| left < shortest).sum::<i64>() > self.free {
-            return Some(false);
+impl Search {
+    /// Whether the cores from `core` on can take what is left if `free` ticks may stay free; `None` after too many steps.
+    fn fill(&mut self, core: usize, free: i64) -> Option<bool> {
+        match self.kinds.iter().position(|&(_, left)| left > 0) {
+            None => Some(true),
+            Some(_) if core == self.taken.len() => Some(false),
+            Some(longest) => self.add(core, longest, 1, self.length, free),
         }
-        for core in 0..self.left.len() {
-            let left = self.left[core];
-            if left < job || self.left[..core].contains(&left) {
-                continue;
+    }
+
+    /// Adds at least `least` jobs of a kind, and then shorter ones, to a core that has `room`.
+    fn add(&mut self, core: usize, kind: usize, least: usize, room: i64, free: i64) -> Option<bool> {
+        self.steps = self.steps.checked_sub(1)?;
+        let Some(&(duration, left)) = self.kinds.get(kind) else {
+            return if room > free { Some(false) } else { self.fill(core + 1, free - room) };
+        };
+        let shorter: i64 = self.kinds[kind + 1..].iter().map(|&(duration, left)| duration * left as i64).sum();
+        for count in (least..=left.min((room / duration) as usize)).rev() {
+            let room = room - duration * count as i64;
+            if room - shorter > free {
+                break;
             }
-            self.left[core] -= job;
-            self.core_of.push(core as u32);
-            if self.place()? {
+            self.kinds[kind].1 -= count;
+            self.taken[core][kind] = count;
+            if self.add(core, kind + 1, 0, room, free)? {
                 return Some(true);
             }
-            self.core_of.pop();
-            self.left[core] += job;
+            self.taken[core][kind] = 0;
+            self.kinds[kind].1 += count;
         }
         Some(false)
+    }
+
+    /// The core of every one of `jobs`, which are falling, as the kinds are.
+    fn core_of_jobs(&self, jobs: &[i64]) -> Vec<u32> {
+        let kinds = 0..self.kinds.len();
+        let of_kind = |kind: usize| (0..).zip(&self.taken).flat_map(move |(core, taken)| vec![core; taken[kind]]);
+        let cores: Vec<u32> = kinds.flat_map(of_kind).collect();
+        assert_eq!(cores.len(), jobs.len(), "every job has a core");
+        cores
     }
 }
 

@@ -14,7 +14,7 @@ enum Runs {
     /// A single one.
     One(i64, i64),
     /// Any number.
-    Many(Box<BTreeMap<i64, i64>>),
+    Many(BTreeMap<i64, i64>),
 }
 
 impl Runs {
@@ -60,7 +60,7 @@ impl Runs {
             Self::None => *self = Self::One(start, end),
             Self::One(known, _) if *known == start => *self = Self::One(start, end),
             &mut Self::One(known, known_end) => {
-                *self = Self::Many(Box::new(BTreeMap::from([(known, known_end), (start, end)])));
+                *self = Self::Many(BTreeMap::from([(known, known_end), (start, end)]));
             }
             Self::Many(runs) => {
                 runs.insert(start, end);

@@ -14,7 +14,7 @@ pub struct Schedule {
     pub firings: Vec<ScheduledFiring>,
     /// All words that cross links, by channel, token and word.
     pub transports: Vec<Transport>,
-    /// The frames of all transports; see [`Schedule::hops`].
+    /// The frames of all transports; see [`Schedule::hops()`].
     pub hops: Vec<Hop>,
     /// Memory, by node and address.
     pub buffers: Vec<Buffer>,

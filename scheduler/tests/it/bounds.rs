@@ -1,9 +1,10 @@
 //! Laws of the bounds that every schedule is printed with, and of how close it comes to them.
 
-use crate::graphs::{acyclic_draft, cases};
+use crate::graphs::{actor, acyclic_draft, app, cases};
 use crate::machines::connected_wiring;
 use proptest::prelude::*;
 use scheduler::{Options, compile};
+use sim_core::Machine;
 
 proptest! {
     #![proptest_config(cases())]
@@ -17,8 +18,8 @@ proptest! {
         prop_assert_eq!(report.gap(), 0.0, "{}", report);
     }
 
-    /// With several cores to a node the bound may be a fraction, and firings must be packed whole: the metacycle is then the
-    /// bound rounded up, and less than the longest firing more.
+    /// With several cores to a node firings must be packed whole. The bound counts that, but whether a chain of firings, which
+    /// must not overlap, can be spread over cores in order is not always found out: less than the longest firing is lost then.
     #[test]
     fn acyclic_graphs_lose_less_than_a_firing_to_packing(draft in acyclic_draft(), wiring in connected_wiring()) {
         let app = draft.app();
@@ -30,33 +31,17 @@ proptest! {
     }
 }
 
-/// Temporary: how often and why there is a gap.
+/// Three firings of 4 ticks and two of 1 are 7 ticks per core of two, but no core can have exactly that: one has 8. The bound
+/// says so where one iteration must fit; two iterations fit 14 ticks.
 #[test]
-#[ignore = "census"]
-fn census() {
-    use proptest::strategy::ValueTree;
-    use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
-    let mut runner = TestRunner::new_with_rng(cases(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    let drafts = (acyclic_draft(), connected_wiring());
-    let (mut gaps, mut all) = (0, 0);
-    for _ in 0..cases().cases {
-        let (draft, wiring) = drafts.new_tree(&mut runner).unwrap().current();
-        let app = draft.app();
-        let report = compile(&app, &wiring.machine(), &Options::default()).unwrap().report;
-        all += 1;
-        if report.gap() > 0.0 {
-            gaps += 1;
-            let actors: Vec<_> = app.actors().values().map(|a| (a.exec.to_vec(), a.has_state())).collect();
-            let selfs: Vec<_> =
-                app.channels().values().filter(|c| c.source == c.target).map(|c| (c.source, c.initial.count)).collect();
-            let q = scheduler::analysis::repetition(&app).unwrap();
-            let q: Vec<_> = app.actors().ids().map(|a| q.firings(a)).collect();
-            let cores: Vec<_> = wiring.nodes.iter().map(|n| n.cores).collect();
-            println!(
-                "GAP {} vs {} {:?} U {} | actors {actors:?} q {q:?} selfs {selfs:?} cores {cores:?}",
-                report.iteration_period, report.placed_bound.ticks, report.placed_bound.kind, report.unroll
-            );
-        }
-    }
-    println!("{gaps} gaps in {all}");
+fn the_bound_counts_whole_firings() {
+    let actors = [4, 4, 4, 1, 1].iter().enumerate().map(|(i, &exec)| actor(&format!("a{i}"), &[exec])).collect();
+    let (app, machine) = (app(actors, Vec::new()), Machine::single().cores(2));
+    let period = |max_unroll| {
+        let report = compile(&app, &machine, &Options { max_unroll, ..Options::default() }).unwrap().report;
+        assert_eq!(report.gap(), 0.0, "{report}");
+        (report.iteration_period.to_integer(), report.unroll)
+    };
+    assert_eq!(period(1), (8, 1));
+    assert_eq!(period(2), (7, 2));
 }
