@@ -16,6 +16,7 @@ pub use cli::{command_line, main};
 pub use pipeline::{Compiled, Iterations, Run, RunError, compile};
 pub use scheduler::{CompileError, Options};
 pub use sim_core::Machine;
+pub use sim_core::clock as clocks;
 
 /// Whose derives make tokens and states: `#[zerocopy(crate = "tidelock::zerocopy")]` finds them without a dependency.
 pub use zerocopy;

@@ -5,5 +5,5 @@ pub use crate::math;
 pub use crate::pipeline::{Compiled, Iterations, Run, compile};
 pub use crate::token::{Plain, Token, decode, encode};
 pub use scheduler::Options;
-pub use sim_core::{App, Firing, Machine, NodeId};
+pub use sim_core::{App, Firing, Machine, NodeId, Tick};
 pub use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

@@ -11,7 +11,7 @@ use crate::formats::clocks::time;
 use crate::formats::{ClockSpec, FormatError, read_ugns};
 use serde::Serialize;
 use sim_core::clock::{Boot, BootError, BootOptions, ClockEngine, EngineOptions, Femtos, boot};
-use sim_core::{IdVec, Link, LinkId, LogicalLatency, Machine, MachineError, Node, NodeId};
+use sim_core::{IdVec, Link, LinkId, Machine, MachineError, NodeId};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -167,21 +167,8 @@ pub(crate) fn start(engine: &mut ClockEngine, spec: &ClockSpec, options: BootOpt
         engine.schedule(at, fault).map_err(|error| Failure::new(Exit::Invalid, "clocks::fault", error.to_string()))?;
     }
     let boot = boot(engine, &options).map_err(|error| no_boot(&error, spec))?;
-    let machine = machine_of(spec, &boot).map_err(|error| no_machine(&error))?;
+    let machine = spec.booted_machine(&boot).map_err(|error| no_machine(&error))?;
     Ok(Booted { machine, ugns: boot.latencies.clone(), boot: Some(boot) })
-}
-
-/// The specification's machine, with captured latencies.
-fn machine_of(spec: &ClockSpec, boot: &Boot) -> Result<Machine, MachineError> {
-    let nodes: Vec<Node> = match &spec.machine {
-        Some(machine) => machine.nodes().values().map(|node| Node { offset: 0, ..node.clone() }).collect(),
-        None => spec.nodes.iter().map(|name| Node::new(name, 1)).collect(),
-    };
-    let link = |(id, link): (LinkId, &sim_core::clock::ClockLink)| {
-        let latency = LogicalLatency(boot.latencies[id]);
-        Link { source: link.source, target: link.target, latency }
-    };
-    Machine::new(&spec.name, nodes, spec.network.links().iter().map(link).collect::<IdVec<_, _>>())
 }
 
 fn no_machine(error: &MachineError) -> Failure {

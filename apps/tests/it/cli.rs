@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod calendars;
+mod clocks;
 mod fleets;
 mod graphs;
 mod results;

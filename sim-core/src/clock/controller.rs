@@ -13,8 +13,8 @@ use crate::ids::NodeId;
 pub struct Measured<'a> {
     /// The node that measures.
     pub node: NodeId,
-    /// When it measures.
-    pub at: Femtos,
+    /// When it measures, in attoseconds.
+    pub(super) grains: i128,
     /// Local ticks between measurements.
     pub period: u64,
     /// The node's uncorrected frequency when the correction begins to act.
@@ -25,6 +25,14 @@ pub struct Measured<'a> {
     pub sum: i64,
     /// What one frame per tick counts: 1, unless links have gears; then their least common multiple.
     pub per_frame: i64,
+}
+
+impl Measured<'_> {
+    /// When the node measures.
+    #[must_use]
+    pub fn at(&self) -> Femtos {
+        Femtos::of_grains(self.grains)
+    }
 }
 
 /// A control law. One value serves all nodes; what a node remembers is its state.
@@ -213,13 +221,15 @@ impl Control {
 
 /// What a node of a built-in law remembers; what the words mean, the law says.
 ///
-/// Integral: ξ in frames · ticks. Reframing: the correction that is held, once it is. Pump: z. Automatic reset: x in
-/// 10⁻⁶ µHz.
+/// Integral: ξ in frames · ticks. Reframing: the correction that is held, or [`NOT_HELD`]. Pump: z. Automatic reset: x
+/// in 10⁻⁶ µHz.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ControlState {
     memory: i64,
-    held: bool,
 }
+
+/// Stands for no correction, as long as a reframing node holds none.
+const NOT_HELD: i64 = i64::MIN;
 
 /// Parts of a microhertz that the automatic reset remembers.
 const FINE: i128 = 1_000_000;
@@ -230,9 +240,10 @@ impl Controller for Control {
     fn start(&self, _: NodeId, warm: Frequency) -> ControlState {
         let memory = match self.law {
             Law::AutoReset { .. } => warm.0.saturating_mul(FINE as i64),
+            Law::Reframing { .. } => NOT_HELD,
             _ => 0,
         };
-        ControlState { memory, held: false }
+        ControlState { memory }
     }
 
     #[inline]
@@ -248,11 +259,14 @@ impl Controller for Control {
             }
             Law::Reframing { kp, switch } => {
                 let correction = proportional(kp, sum, parts);
-                let held = i128::from(state.memory);
-                if !state.held && measured.at >= switch {
-                    *state = ControlState { memory: correction as i64, held: true };
+                if state.memory != NOT_HELD {
+                    correction + i128::from(state.memory)
+                } else {
+                    if measured.at() >= switch {
+                        state.memory = correction as i64;
+                    }
+                    correction
                 }
-                correction + held
             }
             Law::Pump { kind, kp, step, steps_most } => {
                 let most = steps_most.map_or(i64::MAX, i64::from);
@@ -286,12 +300,19 @@ impl Controller for Control {
 
 #[inline]
 fn proportional(kp: Gain, sum: i64, parts: i128) -> i128 {
-    round_half_even(i128::from(kp.numerator) * i128::from(sum), i128::from(kp.denominator) * parts)
+    let product = i128::from(kp.numerator) * i128::from(sum);
+    if kp.denominator == 1 && parts == 1 {
+        return product;
+    }
+    round_half_even(product, i128::from(kp.denominator) * parts)
 }
 
 /// k_P·r + k_I·ξ over a common denominator, rounded once.
 #[inline]
 fn integral(kp: Gain, sum: i64, ki: Gain, integral: i64, parts: i128) -> i128 {
+    if kp.denominator == 1 && ki.denominator == 1 && parts == 1 {
+        return i128::from(kp.numerator) * i128::from(sum) + i128::from(ki.numerator) * i128::from(integral);
+    }
     let (p, i) = (i128::from(kp.denominator), i128::from(ki.denominator));
     let top = i128::from(kp.numerator) * i128::from(sum) * i + i128::from(ki.numerator) * i128::from(integral) * p;
     round_half_even(top, p * i * parts)

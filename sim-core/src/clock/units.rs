@@ -155,8 +155,8 @@ impl Phase {
     }
 }
 
-/// Phases beyond ± 2¹²⁶ are not reached: that is a day at 1 GHz.
-pub(super) const PHASE_LIMIT: i128 = 1 << 126;
+/// Phases beyond this are not reached: that is 47 hours at 1 GHz. What is left of 128 bits are some seconds.
+pub(super) const PHASE_LIMIT: i128 = i128::MAX - (1 << 115);
 
 /// The floor of a phase in frames, without a division.
 ///
@@ -181,27 +181,53 @@ pub(super) fn whole_frames(phase: i128) -> i64 {
     frames + i64::from(rest >= FRAME) - i64::from(rest < 0)
 }
 
-/// The quotient ⌈dividend / divisor⌉ for a dividend that may be negative (then 0) and a divisor that is positive.
+/// A divisor of many dividends: ⌈dividend / divisor⌉ by multiplications, after one division of 64 bits.
 ///
-/// Long division by leading digits, which are 64 bits long: the processor's 64-bit division is fast, a 128-bit one is
-/// a call. Each step leaves a remainder that is shorter by as many bits as the shifted divisor has.
-#[inline]
-pub(super) fn ceil_divide(dividend: i128, divisor: i64) -> i64 {
-    debug_assert!(divisor > 0);
-    if dividend <= 0 {
-        return 0;
+/// Long division with two digits: each step multiplies the upper half of what is left by a reciprocal that is a little
+/// too small, so that it never takes too much, and leaves 31 bits less.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Divisor {
+    /// The divisor with its leading bit at the top.
+    normal: u64,
+    shift: u32,
+    /// At most 2⁹⁶ / `normal`.
+    reciprocal: u64,
+}
+
+impl Divisor {
+    /// # Panics
+    /// If the divisor is not positive.
+    #[inline]
+    pub(super) fn new(divisor: i64) -> Self {
+        assert!(divisor > 0, "clocks that are asked when they reach a phase run forward");
+        let shift = divisor.leading_zeros();
+        let normal = (divisor as u64) << shift;
+        Self { normal, shift, reciprocal: u64::MAX / ((normal >> 32) + 1) }
     }
-    let divisor = divisor as u64;
-    let mut rest = dividend as u128 + u128::from(divisor - 1);
-    let mut quotient = 0_u64;
-    while rest >> 64 != 0 {
-        let shift = 64 - rest.leading_zeros();
-        // Rounded so that the step is never too large.
-        let step = (rest >> shift) as u64 / ((divisor >> shift) + 1);
-        quotient += step;
-        rest -= u128::from(step) * u128::from(divisor);
+
+    /// The smallest quotient whose product is not below `dividend`; 0 for negative ones.
+    #[inline]
+    pub(super) fn ceil(self, dividend: i128) -> i64 {
+        if dividend <= 0 {
+            return 0;
+        }
+        debug_assert!(dividend.leading_zeros() > self.shift, "{dividend} is too long for this divisor");
+        // Rounding up is rounding down of a little more.
+        let product = |a: u64, b: u64| u128::from(a) * u128::from(b);
+        let dividend = ((dividend as u128) << self.shift) + u128::from(self.normal - (1 << self.shift));
+        let first = (product((dividend >> 64) as u64, self.reciprocal) >> 32) as u64;
+        let rest = dividend - product(first, self.normal);
+        // What is left has less than 97 bits.
+        let second = (product((rest >> 33) as u64, self.reciprocal) >> 63) as u64;
+        let mut rest = rest - product(second, self.normal);
+        let mut quotient = first + second;
+        // Hardly ever more than once.
+        while rest >= u128::from(self.normal) {
+            quotient += 1;
+            rest -= u128::from(self.normal);
+        }
+        quotient as i64
     }
-    (quotient + rest as u64 / divisor) as i64
 }
 
 /// `numerator / denominator`, rounded half to even.
@@ -368,8 +394,8 @@ mod tests {
         fn quotients_are_exact(dividend in -5_i128..1 << 100, short in 0..90_u32, divisor in 1_i64..1 << 53, trim in 0..50_u32) {
             let (dividend, divisor) = (dividend >> short, (divisor >> trim).max(1));
             let expected = if dividend <= 0 { 0 } else { (dividend + i128::from(divisor) - 1) / i128::from(divisor) };
-            prop_assume!(expected < 1 << 62);
-            prop_assert_eq!(i128::from(ceil_divide(dividend, divisor)), expected);
+            prop_assume!(expected < 1 << 62 && dividend.leading_zeros() > divisor.leading_zeros());
+            prop_assert_eq!(i128::from(Divisor::new(divisor).ceil(dividend)), expected);
         }
     }
 

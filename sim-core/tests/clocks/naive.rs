@@ -107,10 +107,10 @@ impl<'a> Naive<'a> {
             }
             naive.wires.push(Wire { flying, counter: link.initial, occupancy: link.initial });
         }
-        for node in 0..nodes.len() {
+        for (node, rhythm) in nodes.iter().enumerate() {
             naive.queue.insert((naive.instant(node, FRAME), 1, node));
             naive.queue.insert((0, 2, node));
-            naive.queue.insert((naive.instant(node, phase + nodes[node].delay * FRAME), 3, node));
+            naive.queue.insert((naive.instant(node, phase + rhythm.delay * FRAME), 3, node));
         }
         naive
     }

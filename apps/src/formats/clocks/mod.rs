@@ -15,8 +15,8 @@ pub use ron::read_clocks_ron;
 pub use uniform::Uniform;
 
 use super::FormatError;
-use sim_core::Machine;
-use sim_core::clock::{ClockNetwork, Control, ControlError, EditError, Fault, Femtos, NetworkError};
+use sim_core::clock::{Boot, ClockLink, ClockNetwork, Control, ControlError, EditError, Fault, Femtos, NetworkError};
+use sim_core::{IdVec, Link, LinkId, LogicalLatency, Machine, MachineError, Node};
 use std::ops::Range;
 
 /// A clock simulation as a file states it.
@@ -38,6 +38,25 @@ pub struct ClockSpec {
     pub faults: Vec<(Femtos, Fault)>,
     /// The machine whose clocks these are, if the file names one.
     pub machine: Option<Machine>,
+}
+
+impl ClockSpec {
+    /// The machine that these clocks make, with the latencies that boot has captured: the one that the file names, or
+    /// one of a core per node.
+    ///
+    /// # Errors
+    /// [`MachineError`]: latencies beyond what machines may have.
+    pub fn booted_machine(&self, boot: &Boot) -> Result<Machine, MachineError> {
+        let nodes: Vec<Node> = match &self.machine {
+            Some(machine) => machine.nodes().values().map(|node| Node { offset: 0, ..node.clone() }).collect(),
+            None => self.nodes.iter().map(|name| Node::new(name, 1)).collect(),
+        };
+        let link = |(id, link): (LinkId, &ClockLink)| {
+            let latency = LogicalLatency(boot.latencies[id]);
+            Link { source: link.source, target: link.target, latency }
+        };
+        Machine::new(&self.name, nodes, self.network.links().iter().map(link).collect::<IdVec<_, _>>())
+    }
 }
 
 /// Why entries do not make a clock simulation.

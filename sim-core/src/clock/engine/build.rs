@@ -94,7 +94,14 @@ fn classes(network: &ClockNetwork) -> (Vec<Class>, Vec<u32>) {
         let up = [link.source, link.target].iter().all(|&node| network.nodes()[node].start.0 == 0);
         *numbers.entry((link.latency.grains(), link.gear, up)).or_insert_with(|| {
             let gear = i64::from(link.gear);
-            classes.push(Class { latency: link.latency.grains() as i64, gear, weight: common / gear, up, ramp: None });
+            classes.push(Class {
+                latency: link.latency.grains() as i64,
+                gear,
+                weight: common / gear,
+                up,
+                plain: gear == 1,
+                ramp: None,
+            });
             classes.len() as u32 - 1
         })
     };
@@ -145,6 +152,11 @@ fn shard<C: Controller>(
     shard.past = vec![Segment::NONE; (own + copied.len()) * depth];
     shard.clocks.reserve_exact(own + copied.len());
     shard.wires.reserve_exact(own_links().count());
+    for times in [&mut shard.uncorrected, &mut shard.measure_at, &mut shard.excess] {
+        times.reserve_exact(own);
+    }
+    shard.states.reserve_exact(own);
+    shard.starts.reserve_exact(own);
     for node in range.clone() {
         let (id, node) = (NodeId(node), &network.nodes()[NodeId(node)]);
         shard.clocks.push(first_clock(node));

@@ -317,7 +317,10 @@ impl<C: Controller> ClockEngine<C> {
         let class = *self.class(link);
         let from = class.latency_at(self.shared.origin, (self.now - self.shared.origin) as i64);
         let ramp = (over.0 > 0).then_some(Ramp { begin: self.now, end: self.now + over.grains(), from });
-        self.set_class(link, Class { latency: to.grains() as i64, ramp, ..class });
+        self.set_class(
+            link,
+            Class { latency: to.grains() as i64, plain: class.gear == 1 && ramp.is_none(), ramp, ..class },
+        );
     }
 
     pub(super) fn class(&self, link: LinkId) -> &Class {

@@ -1,7 +1,7 @@
 //! One clock's phase as a function of time: the present segment, and as much of the past as frames under way need.
 
 use super::super::oscillator::SLOPE_BITS;
-use super::super::units::ceil_divide;
+use super::super::units::Divisor;
 
 /// What is known of one clock; a cache line. Times are attoseconds from the engine's origin.
 ///
@@ -64,7 +64,7 @@ pub(super) fn time_to_gain(frequency: i64, slope: i32, phase: i128) -> Option<i6
         return (phase <= 0).then_some(0);
     }
     if slope == 0 {
-        return Some(ceil_divide(phase, frequency));
+        return Some(Divisor::new(frequency).ceil(phase));
     }
     curved_time(frequency, slope, phase)
 }
@@ -75,7 +75,7 @@ fn curved_time(frequency: i64, slope: i32, phase: i128) -> Option<i64> {
     if phase <= 0 {
         return Some(0);
     }
-    let straight = ceil_divide(phase, frequency.max(1));
+    let straight = Divisor::new(frequency.max(1)).ceil(phase);
     let (mut low, mut high) = (0, straight.saturating_mul(2).clamp(1, 1 << 58));
     if gained(frequency, slope, high) < phase {
         return None;
@@ -100,6 +100,15 @@ impl Clock {
             return end - back(self.frequency_before, self.slope_before, self.since_before, time, self.since);
         }
         self.phase_long_ago(past, time, end)
+    }
+
+    /// The same, with the `depth` older segments from `begin` of all clocks' `past`, which are hardly ever looked at.
+    #[inline]
+    pub(super) fn phase_in(&self, past: &[Segment], begin: usize, depth: usize, time: i64) -> i128 {
+        if time >= self.since {
+            return self.phase - back(self.frequency, self.slope, self.since, time, self.until);
+        }
+        self.phase_at(&past[begin..begin + depth], time)
     }
 
     #[cold]
@@ -134,9 +143,10 @@ impl Clock {
     /// Begins a new segment where the present one ends. `until` and `phase` are then to be set.
     #[inline]
     pub(super) fn turn(&mut self, past: &mut [Segment], frequency: i64, slope: i32) {
-        if let Some(last) = past.len().checked_sub(1) {
-            past.copy_within(..last, 1);
-            past[0] = Segment { since: self.since_before, frequency: self.frequency_before, slope: self.slope_before };
+        let mut older =
+            Segment { since: self.since_before, frequency: self.frequency_before, slope: self.slope_before };
+        for segment in past {
+            older = std::mem::replace(segment, older);
         }
         (self.since_before, self.frequency_before, self.slope_before) = (self.since, self.frequency, self.slope);
         (self.since, self.frequency, self.slope) = (self.until, frequency, slope);

@@ -7,7 +7,7 @@
 
 use super::super::controller::{Controller, Measured};
 use super::super::oscillator::{Cursor, Oscillator};
-use super::super::units::{FRAME, Femtos, Frequency, ceil_divide, whole_frames};
+use super::super::units::{Divisor, FRAME, Femtos, Frequency, whole_frames};
 use super::line::{Clock, Segment, gained, time_to_gain};
 use super::statistics::Tally;
 use crate::ids::NodeId;
@@ -33,6 +33,8 @@ pub(super) struct Class {
     /// What a frame of a reading counts: the least common multiple of all gears over this one.
     pub(super) weight: i64,
     pub(super) up: bool,
+    /// One frame per tick, and a latency that does not change.
+    pub(super) plain: bool,
     pub(super) ramp: Option<Ramp>,
 }
 
@@ -147,7 +149,9 @@ pub(super) struct Shard<S> {
     pub(super) copied: Vec<u32>,
     /// Own nodes that wait for others' clocks.
     pub(super) waiting: Vec<u32>,
+    /// Readings of one event: the first `read` of them.
     readings: Vec<i64>,
+    read: usize,
     pub(super) tally: Tally,
     pub(super) log: Vec<ClockEvent>,
 }
@@ -179,6 +183,7 @@ impl<S: Clone> Shard<S> {
             copied: Vec::new(),
             waiting: Vec::new(),
             readings: Vec::new(),
+            read: 0,
             tally: Tally::default(),
             log: Vec::new(),
         }
@@ -199,8 +204,8 @@ impl<S: Clone> Shard<S> {
     }
 
     #[inline]
-    pub(super) fn rhythm(&self, shared_rhythms: &[Rhythm], place: usize) -> Rhythm {
-        shared_rhythms[self.rhythm.get(place).map_or(0, |&rhythm| rhythm.into())]
+    pub(super) fn rhythm<'a>(&self, shared_rhythms: &'a [Rhythm], place: usize) -> &'a Rhythm {
+        &shared_rhythms[self.rhythm.get(place).map_or(0, |&rhythm| rhythm.into())]
     }
 
     /// Begins a round: all events that act before `horizon`, as far as copies reach.
@@ -268,10 +273,10 @@ impl<S: Clone> Shard<S> {
         let rhythm = self.rhythm(&shared.rhythms, place);
         let measured = Measured {
             node,
-            at: Femtos::of_grains(shared.origin + i128::from(at)),
+            grains: shared.origin + i128::from(at),
             period: rhythm.period,
             uncorrected: Frequency(uncorrected),
-            readings: &self.readings,
+            readings: &self.readings[..self.read],
             sum,
             per_frame: shared.per_frame,
         };
@@ -285,33 +290,44 @@ impl<S: Clone> Shard<S> {
     fn read<C>(&mut self, shared: &Shared<C>, place: usize, at: i64, seen_at: i64) -> Option<i64> {
         let own = self.clocks[place].phase_at(self.past(place), at);
         let own_frames = whole_frames(own);
-        self.readings.clear();
-        let mut sum = 0_i64;
-        for index in self.row(place) {
-            let wire = self.wires[index];
+        let row = self.row(place);
+        let Self { clocks, past, depth, wires, readings, tally, .. } = self;
+        let wires = &mut wires[row];
+        if readings.len() < wires.len() {
+            readings.resize(wires.len(), 0);
+        }
+        let (mut count, mut sum, mut squares) = (0, 0_i64, 0_u64);
+        for wire in wires {
             let class = &shared.classes[wire.class as usize];
             if !class.up {
                 continue;
             }
-            let sent = seen_at - class.latency_at(shared.origin, seen_at);
-            let source = &self.clocks[wire.source as usize];
+            let latency = if class.plain { class.latency } else { class.latency_at(shared.origin, seen_at) };
+            let sent = seen_at - latency;
+            let place = wire.source as usize;
+            let source = &clocks[place];
             if sent > source.until {
                 return None;
             }
-            let phase = source.phase_at(self.past(wire.source as usize), sent);
-            let frames = match class.gear {
-                1 => whole_frames(phase) - own_frames,
-                gear => whole_frames(phase * i128::from(gear)) - whole_frames(own * i128::from(gear)),
+            let phase = source.phase_in(past, place * *depth, *depth, sent);
+            let frames = if class.plain {
+                whole_frames(phase) - own_frames
+            } else {
+                let gear = i128::from(class.gear);
+                whole_frames(phase * gear) - whole_frames(own * gear)
             };
             let reading = wire.base + frames;
-            let occupancy = (reading + i64::from(wire.centring)) as i32;
-            let wire = &mut self.wires[index];
+            let occupancy = reading as i32 + wire.centring;
             wire.least = { wire.least }.min(occupancy);
             wire.most = { wire.most }.max(occupancy);
-            self.readings.push(reading * class.weight);
-            sum += reading * class.weight;
-            self.tally.squares += u128::from(reading.unsigned_abs()) * u128::from(reading.unsigned_abs());
+            let weighted = reading * class.weight;
+            readings[count] = weighted;
+            count += 1;
+            sum += weighted;
+            squares = squares.saturating_add(reading.unsigned_abs().saturating_mul(reading.unsigned_abs()));
         }
+        self.read = count;
+        tally.squares += u128::from(squares);
         Some(sum)
     }
 
@@ -351,7 +367,7 @@ impl<S: Clone> Shard<S> {
         acted_at: i64,
         frequency: i64,
         reading: i64,
-        rhythm: Rhythm,
+        rhythm: &Rhythm,
     ) {
         let place = (node.0 - self.first) as usize;
         let phase = self.clocks[place].phase_at(self.past(place), acted_at);
@@ -380,13 +396,14 @@ impl<S: Clone> Shard<S> {
     pub(super) fn aim(&mut self, place: usize, wanted: i128, delay_phase: i128, measure: bool) {
         let clock = &mut self.clocks[place];
         let since_phase = clock.phase; // at `since`, which was `until` just before
-        let time = ceil_divide(wanted, clock.frequency);
+        let frequency = Divisor::new(clock.frequency);
+        let time = frequency.ceil(wanted);
         let phase = i128::from(clock.frequency) * i128::from(time);
         clock.until = clock.since + time;
         clock.phase = since_phase + phase;
         self.excess[place] = (phase - wanted) as i64;
         if measure {
-            self.measure_at[place] = clock.since + ceil_divide(wanted - delay_phase, clock.frequency);
+            self.measure_at[place] = clock.since + frequency.ceil(wanted - delay_phase);
         }
     }
 

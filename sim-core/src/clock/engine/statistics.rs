@@ -42,11 +42,13 @@ impl Tally {
         if clock.frequency == 0 {
             return; // stopped
         }
-        let deviation = i128::from(clock.frequency - nominal);
-        let time = i128::from(clock.until - clock.since);
-        self.deviation += deviation * time;
-        // In two halves, or the product would not fit where clocks are far apart and segments long.
-        self.deviation_squared += (((deviation * deviation) >> (SQUARE_BITS / 2)) * time) >> (SQUARE_BITS / 2);
+        let (deviation, time) = (clock.frequency - nominal, clock.until - clock.since);
+        self.deviation += i128::from(deviation) * i128::from(time);
+        // In two halves, or the product would not fit where clocks are far apart and segments long. Frequencies are
+        // within an eighth of their extremes, so that the first half has 64 bits.
+        let square = (i128::from(deviation) * i128::from(deviation)) >> (SQUARE_BITS / 2);
+        let square = u64::try_from(square).unwrap_or(u64::MAX);
+        self.deviation_squared += (i128::from(square) * i128::from(time)) >> (SQUARE_BITS / 2);
     }
 
     /// Both tallies together.

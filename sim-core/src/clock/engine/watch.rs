@@ -4,7 +4,7 @@
 //! line. Only where that line leaves what the buffer holds can there be an event; there ticks are looked at one by one.
 
 use super::super::controller::Controller;
-use super::super::units::{FRAME, Femtos, ceil_divide, whole_frames};
+use super::super::units::{Divisor, FRAME, Femtos, whole_frames};
 use super::ClockEngine;
 use super::edit::{Edit, EditKind};
 use super::line::{Clock, Segment};
@@ -310,7 +310,7 @@ fn first_at(phase: impl Fn(i64) -> i128, from: i64, to: i64, frame: i64) -> Opti
     // A guess by the mean frequency is exact, or next to it, while the frequency is constant.
     let mean = ((phase_high - phase_low) / i128::from(high - low).max(1)) as i64;
     if mean > 0 {
-        let guess = from.saturating_add(ceil_divide(wanted - phase_low, mean));
+        let guess = from.saturating_add(Divisor::new(mean).ceil(wanted - phase_low));
         for near in [guess.saturating_sub(2), guess] {
             if low < near && near < high {
                 if phase(near) >= wanted { high = near } else { low = near }

@@ -1,0 +1,138 @@
+//! `clocks`, `boot`, and runs on clocks.
+
+use super::{folder, json, succeed, tidelock};
+use serde_json::Value;
+use std::path::Path;
+use std::process::Output;
+
+/// All that a command said, without the line breaks of its frame.
+fn told(output: &Output) -> String {
+    super::told(output).replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Paths of this repository, for command lines.
+fn repository(path: &str) -> String {
+    format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn eight() -> String {
+    repository("examples/clocks/eight.ron")
+}
+
+/// A small specification with `text` in the place of a line.
+fn spec(folder: &Path, replaced: &str, by: &str) -> String {
+    let text = std::fs::read_to_string(eight()).unwrap();
+    assert!(text.contains(replaced), "{replaced}");
+    std::fs::write(folder.join("spec.ron"), text.replace(replaced, by)).unwrap();
+    "spec.ron".to_owned()
+}
+
+#[test]
+fn clocks_speak_json() {
+    let folder = folder("clocks_json");
+    let case = repository("data/clocks/ring8_P.json");
+    let value = succeed(&format!("clocks {case}"), &folder);
+    let expected: Value = serde_json::from_str(&std::fs::read_to_string(&case).unwrap()).unwrap();
+    assert_eq!(value["ugn"], expected["ugn"]);
+    assert_eq!(value["events"], expected["events"]);
+    let beta =
+        |value: &Value| value["samples"].as_array().unwrap().iter().map(|s| s["beta"].clone()).collect::<Vec<_>>();
+    assert_eq!(beta(&value), beta(&expected));
+    assert_eq!(value["first_events"].as_array().unwrap().len(), 12);
+    for key in ["node", "k", "t_k", "s_k", "freq", "meas"] {
+        assert!(value["first_events"][3][key].is_number(), "{key}");
+    }
+    assert!(value["settled"].is_number());
+    assert_eq!(value, succeed(&format!("clocks {case} --threads 3"), &folder));
+}
+
+#[test]
+fn clocks_leave_traces_and_pictures() {
+    let folder = folder("clocks_traces");
+    let words = "clocks --machine ring:3 --until 20ms --trace x.csv --trace-nodes n0,n2 --trace-links n1>n2 --every 1ms --picture x.svg";
+    succeed(words, &folder);
+    let csv = std::fs::read_to_string(folder.join("x.csv")).unwrap();
+    assert_eq!(csv.lines().next(), Some("time_ns,ppm n0,ppm n2,frames n1 → n2"));
+    assert_eq!(csv.lines().count(), 22);
+    let svg = std::fs::read_to_string(folder.join("x.svg")).unwrap();
+    for part in ["Relative frequency (ppm)", "Buffer occupancy (frames)", "n1 → n2"] {
+        assert!(svg.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn a_booted_machine_runs_and_clocks_change_nothing() {
+    let folder = folder("clocks_boot");
+    let booted = succeed(&format!("boot {} -o m.ron", eight()), &folder);
+    assert_eq!(booted["round_trips"].as_array().unwrap().len(), 8);
+    // 25 ticks of latency and a half-full buffer each way, but for floors.
+    for trip in booted["round_trips"].as_array().unwrap() {
+        assert!((80..=86).contains(&trip["ticks"].as_i64().unwrap()), "{trip}");
+    }
+    let ideal = succeed("run --app cd2dat --machine m.ron -n 20", &folder);
+    let carried = succeed(&format!("run --app cd2dat --machine m.ron -n 20 --clocks {}", eight()), &folder);
+    let alone = succeed(&format!("run --app cd2dat -n 20 --clocks {}", eight()), &folder);
+    for run in [&carried, &alone] {
+        assert_eq!((&run["digest"], &run["stream_digest"]), (&ideal["digest"], &ideal["stream_digest"]));
+        assert!(run["clocks"]["end_seconds"].as_f64() > run["clocks"]["begin_seconds"].as_f64());
+        assert_eq!(run["clocks"]["fault"], Value::Null);
+    }
+    let (code, other) = json(&format!("run --app cd2dat --machine ring:8 -n 20 --clocks {}", eight()), &folder);
+    assert_eq!((code, other["error"]["code"].as_str()), (2, Some("clocks::other_machine")));
+}
+
+#[test]
+fn a_buffer_that_fails_ends_the_run() {
+    let folder = folder("clocks_fault");
+    let shallow = spec(&folder, "buffer: 32", "buffer: 1");
+    let output = tidelock(&format!("run --app cd2dat -n 500 --clocks {shallow} --no-results"), &folder);
+    assert_eq!(output.status.code(), Some(4));
+    let told = told(&output);
+    for part in ["flow of the buffer of n", "in tick", " s"] {
+        assert!(told.contains(part), "{told}");
+    }
+}
+
+#[test]
+fn captured_ugns_make_a_machine() {
+    let folder = folder("clocks_ugns");
+    let value = succeed(&format!("boot --ugns {} -o hw.ron", repository("data/clocks/hw_golden_ugn.json")), &folder);
+    let trips = value["round_trips"].as_array().unwrap();
+    let ticks: Vec<i64> = trips.iter().map(|trip| trip["ticks"].as_i64().unwrap()).collect();
+    assert_eq!(ticks.len(), 28);
+    assert_eq!(ticks.iter().filter(|ticks| **ticks == 1_307).count(), 1);
+    assert!(ticks.iter().all(|&ticks| ticks == 1_307 || (71..=86).contains(&ticks)), "{ticks:?}");
+    let run = succeed("run --app cd2dat --machine hw.ron -n 3", &folder);
+    assert!(run["stream_digest"].is_string());
+}
+
+#[test]
+fn bad_specifications_are_told() {
+    let folder = folder("clocks_bad");
+    let cases = [
+        ("latency: \"200ns\"", "latency: \"-1ns\"", "latency of -1 ns"),
+        ("buffer: 32", "buffer: 0", "a buffer of 0 frames"),
+        ("delay: 125", "delay: 25000", "must be shorter than the period"),
+        ("\"125MHz\"", "\"0Hz\"", "has a frequency of 0"),
+        ("\"125MHz\"", "\"fast\"", "`fast` is not a frequency"),
+        ("Proportional(kp: 2e-8)", "Magic(kp: 2e-8)", "Magic"),
+        ("Proportional(kp: 2e-8)", "Proportional(kp: -2e-8)", "negative"),
+        ("\"ring:8\"", "\"blob:8\"", "blob:8"),
+        (
+            "until: \"3s\"",
+            "until: \"3s\", faults: [LinkDown(at: \"1s\", source: \"n0\", target: \"n9\")]",
+            "no node `n9`",
+        ),
+    ];
+    for (replaced, by, part) in cases {
+        let name = spec(&folder, replaced, by);
+        let output = tidelock(&format!("clocks {name}"), &folder);
+        assert_eq!(output.status.code(), Some(2), "{by}: {}", told(&output));
+        assert!(told(&output).contains(part), "{by}: {}", told(&output));
+    }
+    let unstable = tidelock("clocks --machine star:1100 --until 1ms", &folder);
+    assert!(unstable.status.success() && told(&unstable).contains("gains must be below 1.8"), "{}", told(&unstable));
+    let geared = spec(&folder, "until:", "links: [(source: \"n0\", target: \"n1\", gear: 2)], until:");
+    let output = tidelock(&format!("boot {geared}"), &folder);
+    assert!(output.status.code() == Some(2) && told(&output).contains("frames per tick"), "{}", told(&output));
+}
