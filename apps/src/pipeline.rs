@@ -129,6 +129,7 @@ impl Compiled {
             digest: DigestLevel::default(),
             channels: app.channels().ids().collect(),
             record: recorded(&app),
+            ..RunOptions::default()
         };
         let mut engine = Engine::new(&app, &program, &options)?;
         engine.advance(u64::MAX)?;
@@ -265,11 +266,11 @@ impl ChannelView<'_> {
     pub fn values<T: Token>(&self) -> Result<Vec<T>, ValuesError> {
         let channel = &self.run.app.channels()[self.id];
         let Some(words) = self.run.outcome.recorded.get(&self.id) else {
-            return Err(ValuesError::NotRecorded { channel: channel.name.clone() });
+            return Err(ValuesError::NotRecorded { channel: channel.name.to_string() });
         };
         let wanted = size_of::<T>() as u64 * 8;
         if wanted != channel.token_bits {
-            return Err(ValuesError::Size { channel: channel.name.clone(), found: channel.token_bits, wanted });
+            return Err(ValuesError::Size { channel: channel.name.to_string(), found: channel.token_bits, wanted });
         }
         Ok(decode(words))
     }

@@ -3,7 +3,7 @@
 #[path = "pictures/scenes.rs"]
 mod scenes;
 
-use ::calendars::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Rotation};
+use ::calendars::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Rotation, Shared};
 use roxmltree::{Document, Node};
 use scenes::calendars::{self, blank};
 use scenes::topologies;
@@ -259,7 +259,7 @@ fn pages_go_to_numbered_files_and_bad_paths_are_errors() {
 fn pipeline() -> (App, Machine, CalendarSet, FrameChannels) {
     let actor = |name: &str| Actor {
         name: name.to_owned(),
-        exec: vec![3],
+        exec: [3].into(),
         state: ActorState::None,
         behaviour: std::sync::Arc::new(Mix::new(name, Vec::new())),
         pin: None,
@@ -267,13 +267,13 @@ fn pipeline() -> (App, Machine, CalendarSet, FrameChannels) {
         place: None,
     };
     let channel = Channel {
-        name: "c".to_owned(),
+        name: "c".into(),
         source: ActorId(0),
         source_port: 0,
         target: ActorId(1),
         target_port: 0,
-        produce: vec![2],
-        consume: vec![2],
+        produce: [2].into(),
+        consume: [2].into(),
         token_bits: 64,
         initial: InitialTokens::none(),
         place: None,
@@ -291,8 +291,8 @@ fn pipeline() -> (App, Machine, CalendarSet, FrameChannels) {
             actor: ActorId(actor),
             index: 0,
             exec: 3,
-            inputs: Vec::new(),
-            outputs: Vec::new(),
+            inputs: Shared::default(),
+            outputs: Shared::default(),
         }],
     };
     let frames = |slot| vec![FrameEntry { slot, length: 2, first: 0, place: 0, address: Rotation::fixed(0) }];
@@ -303,7 +303,7 @@ fn pipeline() -> (App, Machine, CalendarSet, FrameChannels) {
         metacycle: 10,
         unroll: 2,
         nodes: vec![firing(0, 0), firing(1, 8)].into(),
-        links: vec![LinkCalendar { gather: frames(3), scatter: frames(5) }, LinkCalendar::default()].into(),
+        links: vec![LinkCalendar { gather: frames(3), scatter: frames(5) }.into(), Shared::default()].into(),
     };
     let carried: IdVec<_, _> = vec![vec![ChannelId(0)], Vec::new()].into();
     (app, machine, calendars, FrameChannels { gather: carried.clone(), scatter: carried })

@@ -36,7 +36,8 @@ fn main() {
     let started = Instant::now();
     let program = lower(&app, &machine, &set).expect("the calendars are sound");
     println!("{} nodes, lowered in {:.1} ms", side * side, started.elapsed().as_secs_f64() * 1e3);
-    for digest in [DigestLevel::Off, DigestLevel::State, DigestLevel::Events] {
+    let levels = arguments.next().unwrap_or(3) as usize;
+    for digest in [DigestLevel::Off, DigestLevel::State, DigestLevel::Events].into_iter().take(levels) {
         let options = RunOptions { iterations: ticks, digest, ..RunOptions::default() };
         let mut times: Vec<f64> = (0..5).map(|_| nanoseconds(&app, &program, &options)).collect();
         times.sort_by(f64::total_cmp);
@@ -69,7 +70,7 @@ fn torus(side: u32) -> (Machine, App, CalendarSet) {
         (0..nodes).flat_map(|v| (0..DEGREE).map(move |d| (v, d))).map(|(v, d)| (v, neighbour(v, d))).collect();
     let actor = |v| Actor {
         name: format!("a{v}"),
-        exec: vec![1],
+        exec: [1].into(),
         state: ActorState::None,
         behaviour: Arc::new(Rotate),
         pin: None,
@@ -77,13 +78,13 @@ fn torus(side: u32) -> (Machine, App, CalendarSet) {
         place: None,
     };
     let channel = |(i, &(source, target)): (usize, &(u32, u32))| Channel {
-        name: format!("c{i}"),
+        name: format!("c{i}").into(),
         source: ActorId(source),
         source_port: i as u32 % DEGREE,
         target: ActorId(target),
         target_port: i as u32 % DEGREE,
-        produce: vec![1],
-        consume: vec![1],
+        produce: [1].into(),
+        consume: [1].into(),
         token_bits: 64,
         initial: InitialTokens { count: u64::from(TOKENS), values: InitialValues::Mix },
         place: None,
@@ -127,6 +128,6 @@ fn calendars(nodes: u32) -> CalendarSet {
         metacycle: 1,
         unroll: 1,
         nodes: (0..nodes).map(|v| NodeCalendar { compute: vec![firing(v)] }).collect::<IdVec<NodeId, _>>(),
-        links: (0..nodes * DEGREE).map(link).collect::<IdVec<LinkId, _>>(),
+        links: (0..nodes * DEGREE).map(|id| link(id).into()).collect::<IdVec<LinkId, _>>(),
     }
 }

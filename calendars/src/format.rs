@@ -3,7 +3,10 @@
 //! All calendars repeat every metacycle. An entry acts from metacycle `first` on; its activation number in metacycle m is
 //! a = m − first, and it then belongs to iteration a·U + `place`. A transport belongs to the iteration of the firing that
 //! *produced* its token. Entries of iterations that a run does not execute do nothing.
+//!
+//! What is equal may be kept once ([`Shared`]): the million nodes of a regular machine have a handful of different calendars.
 
+use crate::shared::Shared;
 use sim_core::Machine;
 use sim_core::ids::{ActorId, IdVec, LinkId, NodeId};
 
@@ -80,10 +83,10 @@ pub struct ComputeEntry {
     /// Ticks for which it holds the core.
     pub exec: i64,
     /// Consumed words: channels by target port, tokens in FIFO order, words in order.
-    pub inputs: Vec<Operand>,
+    pub inputs: Shared<Vec<Operand>>,
     /// Produced words, *per channel* (an output that feeds two channels is written twice): channels by source port, then
     /// id; tokens in order, words in order.
-    pub outputs: Vec<Operand>,
+    pub outputs: Shared<Vec<Operand>>,
 }
 
 /// The compute calendar of one node, sorted by (slot, core).
@@ -95,7 +98,7 @@ pub struct NodeCalendar {
 }
 
 /// The two calendars at the ends of one link, each sorted by slot.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinkCalendar {
     /// Transmit side, in ticks of sending: memory of the source node → link.
@@ -121,7 +124,7 @@ pub struct CalendarSet {
     /// Compute calendars.
     pub nodes: IdVec<NodeId, NodeCalendar>,
     /// Gather and scatter calendars.
-    pub links: IdVec<LinkId, LinkCalendar>,
+    pub links: IdVec<LinkId, Shared<LinkCalendar>>,
 }
 
 impl CalendarSet {

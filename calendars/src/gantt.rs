@@ -128,7 +128,7 @@ fn frames(
         length: entry.length.into(),
         actor: app.channels()[word.channel].source,
     };
-    calendars.links[link].gather.iter().zip(&verified.frames[link]).map(stretch).collect()
+    calendars.links[link].gather.iter().zip(verified.frames.row(link)).map(stretch).collect()
 }
 
 impl Lane {

@@ -8,10 +8,12 @@ pub mod format;
 pub mod gantt;
 pub mod literal;
 pub mod lower;
+pub mod shared;
 pub mod verify;
 
 pub use diff::{Diff, Difference, diff};
 pub use files::{CalendarFileError, from_ron, to_ron};
 pub use format::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Rotation};
 pub use lower::{EntryPlace, LowerError, lower};
-pub use verify::{Verified, Violation, verify};
+pub use shared::{Pool, Shared};
+pub use verify::{Verified, Violation, verify, with_names};

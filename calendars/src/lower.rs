@@ -1,17 +1,24 @@
 //! Lowering: from calendars to the flat program that engines execute.
 //!
-//! Every sent frame is matched with the store that receives it, every firing's operands with what its actor reads and
-//! writes, and initial tokens are put where their consumers look. The meaning of verified calendars is kept; of broken
-//! ones only as much is checked as a program needs to be well-formed, and the first fault found is reported.
+//! A program names words by the firing that produces them, calendars by where they lie. So what a firing consumes follows
+//! from the order of tokens on its channels ([`tokens`]), what a frame carries from the addresses that lead back to a
+//! firing ([`frames`]), and both must agree: every address that a firing reads is shown to hold the very word that its
+//! channel owes it ([`sites`]). The meaning of verified calendars is kept; of broken ones the first fault is reported.
 
 mod firings;
 mod frames;
+mod sites;
+mod tokens;
 
 use crate::format::{CalendarSet, Rotation};
-use sim_core::ids::{ActorId, LinkId, NodeId};
-use sim_core::program::{Program, ProgramBuilder, RotatingAddress, limits};
+use sim_core::ids::{ActorId, ChannelId, LinkId, NodeId};
+use sim_core::program::{Program, ProgramParts, RotatingAddress, limits};
+use sim_core::time::Tick;
 use sim_core::{App, Machine};
 use std::fmt;
+
+/// Metacycles that start later are refused, so that sums of a few ticks cannot overflow.
+const LAST_TICK: i64 = 1 << 60;
 
 /// A calendar entry, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +111,16 @@ pub enum LowerError {
         /// Ticks of a metacycle.
         metacycle: i64,
     },
+    /// An entry that acts for the first time later than ticks can count.
+    #[error("{entry} acts first in metacycle {first} of {metacycle} ticks, which is later than ticks are counted")]
+    Late {
+        /// The entry.
+        entry: EntryPlace,
+        /// First metacycle in which it acts.
+        first: u32,
+        /// Ticks of a metacycle.
+        metacycle: i64,
+    },
     /// A place beyond the iterations of a metacycle.
     #[error("{entry} has place {place}, there are {unroll} iterations in a metacycle")]
     Place {
@@ -188,6 +205,36 @@ pub enum LowerError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// More tokens produced on a channel than consumed, or fewer.
+    #[error("in a metacycle {produced} words enter {channel} and {consumed} leave it")]
+    Unbalanced {
+        /// The channel.
+        channel: ChannelId,
+        /// Words that its producer's firings make.
+        produced: u64,
+        /// Words that its consumer's firings take.
+        consumed: u64,
+    },
+    /// A frame whose address holds nothing that this activation has written.
+    #[error("{entry} sends a word that no firing or store of its iteration has put there")]
+    Unwritten {
+        /// The frame.
+        entry: EntryPlace,
+    },
+    /// A word that arrives where it is already.
+    #[error("{entry} stores a word that the node has already")]
+    StoredTwice {
+        /// The frame.
+        entry: EntryPlace,
+    },
+    /// A firing whose input is not where it looks, or not yet.
+    #[error("{entry} looks for a word of {channel} where it is not, or before it is there")]
+    Misread {
+        /// The firing.
+        entry: EntryPlace,
+        /// The channel.
+        channel: ChannelId,
+    },
     /// Operands that are not what the actor reads or writes.
     #[error("{entry} has {found} {side} words, {actor} needs {needed} in this phase")]
     OperandWords {
@@ -222,18 +269,18 @@ pub enum LowerError {
 /// # Examples
 /// An actor without channels, fired on one node every five ticks for two ticks each:
 /// ```
-/// use calendars::{CalendarSet, ComputeEntry, NodeCalendar, lower};
+/// use calendars::{CalendarSet, ComputeEntry, NodeCalendar, Shared, lower};
 /// use sim_core::mix::Mix;
 /// use sim_core::{Actor, ActorId, ActorState, App, Link, Machine, Node, RunOptions, Tick, engine};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let behaviour = std::sync::Arc::new(Mix::new("a", Vec::new()));
 /// let state = ActorState::None;
-/// let actor = Actor { name: "a".into(), exec: vec![2], state, behaviour, pin: None, fed: false, place: None };
+/// let actor = Actor { name: "a".into(), exec: [2].into(), state, behaviour, pin: None, fed: false, place: None };
 /// let app = App::new("one", vec![actor], Vec::new())?;
 /// let machine = Machine::new("one", vec![Node::new("n", 1)], Vec::<Link>::new())?;
 /// let firing = ComputeEntry {
-///     slot: 1, first: 0, place: 0, core: 0, actor: ActorId(0), index: 0, exec: 2, inputs: vec![], outputs: vec![],
+///     slot: 1, first: 0, place: 0, core: 0, actor: ActorId(0), index: 0, exec: 2, inputs: Shared::default(), outputs: Shared::default(),
 /// };
 /// let calendars = CalendarSet {
 ///     version: CalendarSet::VERSION,
@@ -259,13 +306,26 @@ pub fn lower(app: &App, machine: &Machine, calendars: &CalendarSet) -> Result<Pr
         return Err(LowerError::NoIteration);
     }
     check_counts(machine, calendars)?;
-    let mut builder = ProgramBuilder::new(app, machine, calendars.identity(machine), metacycle, unroll);
-    frames::lower(machine, calendars, &mut builder)?;
-    firings::lower(app, calendars, &mut builder)?;
-    if builder.words() > limits::MEMORY_WORDS {
-        return Err(LowerError::Memory { words: builder.words() });
-    }
-    Ok(builder.finish())
+    let before = tokens::Before::new(app);
+    let firings::Firings { firings, products, entries } = firings::lower(app, machine, calendars, &before)?;
+    let (firings, reads) = tokens::reads(app, firings, &products, &before)?;
+    let frames::Frames { mut frames, frames_of, from } = frames::lower(machine, calendars)?;
+    let case = sites::Case { machine, calendars, entries: &entries, firings: &firings, products: &products };
+    sites::resolve(&case, &mut frames, &frames_of, &from)?;
+    sites::check_reads(&case, &reads, &frames, &frames_of)?;
+    let parts = ProgramParts {
+        identity: calendars.identity(machine),
+        metacycle,
+        unroll,
+        channels: app.channels().len(),
+        actors: app.actors().len(),
+        firings,
+        reads,
+        products,
+        frames,
+        frames_of,
+    };
+    Ok(Program::new(machine, parts))
 }
 
 fn check_counts(machine: &Machine, calendars: &CalendarSet) -> Result<(), LowerError> {
@@ -281,6 +341,13 @@ fn check_counts(machine: &Machine, calendars: &CalendarSet) -> Result<(), LowerE
         return Err(LowerError::TooManyEvents);
     }
     Ok(())
+}
+
+/// The tick of slot `slot` of metacycle `first`, `after` ticks later.
+fn tick(calendars: &CalendarSet, entry: EntryPlace, first: u32, slot: i64, after: i64) -> Result<Tick, LowerError> {
+    let metacycle = calendars.metacycle;
+    let start = i64::from(first).checked_mul(metacycle).filter(|&start| start <= LAST_TICK);
+    start.map(|start| Tick(start + slot + after)).ok_or(LowerError::Late { entry, first, metacycle })
 }
 
 fn check_place(entry: EntryPlace, place: u32, unroll: u32) -> Result<(), LowerError> {
@@ -302,5 +369,7 @@ fn rotating(entry: EntryPlace, address: Rotation, skip: u64, words: u64) -> Resu
         return Err(LowerError::Address { entry, address: last });
     }
     let base = u32::try_from(base).expect("it is not beyond the last address");
+    // An address that never changes is written in many ways, but all of them are equal in a program.
+    let (stride, count, phase) = if count == 1 || stride == 0 { (0, 1, 0) } else { (stride, count, phase % count) };
     Ok(RotatingAddress { base, stride, count, phase })
 }

@@ -1,6 +1,6 @@
 //! Lower bounds on the iteration period, as exact rationals, before any placement.
 
-use crate::analysis::{FiringGraph, Repetition, max_cycle_ratio};
+use crate::analysis::{Analysis, FiringGraph, Repetition, max_cycle_ratio};
 use crate::placement::narrow;
 use num_rational::Ratio;
 use sim_core::{ActorId, App, IdVec, Machine, NodeId};
@@ -59,7 +59,7 @@ impl Bound {
 pub(crate) fn any_placement(
     app: &App,
     machine: &Machine,
-    repetition: &Repetition,
+    analysis: &Analysis,
     graph: &FiringGraph,
     pins: &IdVec<ActorId, Option<NodeId>>,
 ) -> Bound {
@@ -77,13 +77,21 @@ pub(crate) fn any_placement(
         let cores = i64::from(machine.nodes()[node].cores.max(1));
         bounds.push(Bound { ticks: Ratio::new(load, cores), kind: BoundKind::Compute });
     }
-    let edges = graph.ratio_edges(|_, dependency| graph.duration(dependency.from));
-    if let Some(cycle) = max_cycle_ratio(graph.len(), &edges) {
-        bounds.push(Bound { ticks: narrow(cycle.ratio), kind: BoundKind::Recurrence });
-    }
-    bounds.extend(forced_frames(app, machine, repetition, pins));
+    let recurrence = slowest_cycle(analysis, graph);
+    bounds.extend(recurrence.map(|ticks| Bound { ticks, kind: BoundKind::Recurrence }));
+    bounds.extend(forced_frames(app, machine, &analysis.repetition, pins));
     bounds.extend(memory(app, machine, graph));
     Bound::largest(bounds).expect("there is a compute bound")
+}
+
+/// Ticks per iteration of the slowest cycle with free communication; `None` if there is no cycle.
+fn slowest_cycle(analysis: &Analysis, graph: &FiringGraph) -> Option<Ratio<i64>> {
+    // The analysis has found it already, unless a firing of 0 ticks is compiled as one of 1.
+    if graph.firings().all(|firing| graph.exec(firing) == graph.duration(firing)) {
+        return analysis.critical.is_some().then(|| narrow(analysis.period));
+    }
+    let edges = graph.ratio_edges(|_, dependency| graph.duration(dependency.from));
+    max_cycle_ratio(graph.len(), &edges).map(|cycle| narrow(cycle.ratio))
 }
 
 /// Frames between pinned actors leave and enter nodes over no more than the node's links.

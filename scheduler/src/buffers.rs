@@ -10,16 +10,18 @@ use crate::placement::Placed;
 use crate::problem::{LOCAL, Problem};
 use crate::schedule::{Buffer, Role};
 use crate::slotting::Slotted;
-use sim_core::{ChannelId, Id, IdVec, NodeId};
+use sim_core::{ChannelId, Csr, Id, IdVec, LinkId, NodeId};
 use std::collections::BTreeMap;
 
 /// All buffers, and which of them every token uses.
 #[derive(Clone, Debug)]
 pub(crate) struct Memory {
-    /// By node and address.
+    /// By node, channel and role, which is also by node and address.
     pub(crate) buffers: Vec<Buffer>,
-    /// Per (node, channel, role) the buffer and the tokens of a metacycle that use it, ascending.
-    places: BTreeMap<(NodeId, ChannelId, Role), (usize, Vec<u32>)>,
+    /// Where the buffers of every node begin, and the end.
+    of_node: Vec<usize>,
+    /// The tokens of a metacycle that use a buffer, ascending, where not all of the channel do. Keyed by its position.
+    some: BTreeMap<usize, Vec<u32>>,
     /// Words used per node.
     pub(crate) used: IdVec<NodeId, u64>,
 }
@@ -35,95 +37,141 @@ impl Memory {
     /// The buffer that `token` uses and its number among the tokens there. Tokens are numbered as produced from 0 for
     /// producers and relays, and with initial tokens first, modulo the tokens per metacycle, for consumers.
     pub(crate) fn place(&self, node: NodeId, channel: ChannelId, role: Role, token: u32) -> (&Buffer, u32) {
-        let (buffer, tokens) = &self.places[&(node, channel, role)];
-        let local = tokens.binary_search(&token).expect("every token has its place");
-        (&self.buffers[*buffer], local as u32)
+        let start = self.of_node[node.index()];
+        let here = &self.buffers[start..self.of_node[node.index() + 1]];
+        let found = here.binary_search_by_key(&(channel, role), |buffer| (buffer.channel, buffer.role));
+        let position = found.expect("every token has a buffer");
+        let local = self.some.get(&(start + position)).map_or(token, |tokens| {
+            let local = tokens.binary_search(&token).expect("every token has its place");
+            u32::try_from(local).expect("tokens of a metacycle are limited")
+        });
+        (&here[position], local)
     }
 }
 
 /// A token's stay at a node: written in one tick, needed through another, both for activation 0 of the metacycle.
 #[derive(Clone, Copy, Debug)]
 struct Stay {
+    channel: ChannelId,
+    role: Role,
     token: u32,
     written: i64,
     needed: i64,
 }
 
-/// Lays out the memory of all nodes. Deterministic.
+/// What a node has to do with a dependency.
+#[derive(Clone, Copy, Debug)]
+struct Visit {
+    dependency: DependencyId,
+    /// The hop of its path that starts here; the number of hops at the consumer.
+    hop: u32,
+}
+
+/// Lays out the memory of all nodes, one after the other. Deterministic.
 pub(crate) fn allocate(problem: &Problem<'_>, placed: &Placed, slotted: &Slotted) -> Result<Memory, AddressOverflow> {
-    let mut stays: BTreeMap<(NodeId, ChannelId, Role), Vec<Stay>> = BTreeMap::new();
-    for (id, d) in problem.graph.dependencies().iter() {
-        if d.channel.is_some() {
-            collect(problem, placed, slotted, id, &mut stays);
-        }
-    }
+    let nodes = problem.machine.nodes().len();
     let mut memory =
-        Memory { buffers: Vec::new(), places: BTreeMap::new(), used: IdVec::filled(0, problem.machine.nodes().len()) };
-    for ((node, channel, role), mut stays) in stays {
-        stays.sort_unstable_by_key(|stay| stay.token);
-        let initial = match role {
-            Role::Consumer => initial_here(problem, channel, &stays),
-            Role::Producer | Role::Relay => 0,
-        };
-        let slots = slots_needed(&stays, initial, slotted.metacycle);
-        let words = problem.token_words(channel) as u64;
-        let base = memory.used[node];
-        memory.used[node] += slots * words;
-        if memory.used[node] > u64::from(u32::MAX >> 1) {
-            return Err(AddressOverflow { node, words: memory.used[node] });
+        Memory { buffers: Vec::new(), of_node: vec![0], some: BTreeMap::new(), used: IdVec::filled(0, nodes) };
+    let visits = visits(problem, placed);
+    let mut stays = Vec::new();
+    for node in problem.machine.nodes().ids() {
+        stays.clear();
+        for &visit in visits.row(node) {
+            add_stays(problem, placed, slotted, visit, &mut stays);
         }
-        let tokens: Vec<u32> = stays.iter().map(|stay| stay.token).collect();
-        memory.places.insert((node, channel, role), (memory.buffers.len(), tokens));
-        let tokens = stays.len() as u32;
-        memory.buffers.push(Buffer {
-            node,
-            channel,
-            role,
-            base: base as u32,
-            words: words as u32,
-            tokens,
-            slots: slots as u32,
-        });
+        stays.sort_unstable_by_key(|stay| (stay.channel, stay.role, stay.token));
+        for stays in stays.chunk_by(|a, b| (a.channel, a.role) == (b.channel, b.role)) {
+            let words = add_buffer(problem, slotted, node, stays, &mut memory);
+            if words > u64::from(u32::MAX >> 1) {
+                return Err(AddressOverflow { node, words });
+            }
+        }
+        memory.of_node.push(memory.buffers.len());
     }
     Ok(memory)
 }
 
-/// Adds the stays of all tokens of one dependency: at the producer, at relays, at the consumer.
-fn collect(
-    problem: &Problem<'_>,
-    placed: &Placed,
-    slotted: &Slotted,
-    id: DependencyId,
-    stays: &mut BTreeMap<(NodeId, ChannelId, Role), Vec<Stay>>,
-) {
-    let d = &problem.graph.dependencies()[id];
-    let channel = d.channel.expect("only channels move words");
-    let last_tick = |firing| slotted.starts[sim_core::Id::index(firing)] + problem.graph.duration(firing) - 1;
-    let (produced, consumed) = (last_tick(d.from), last_tick(d.to));
-    let path: &[_] = match placed.flow_of[id] {
-        LOCAL => &[],
-        flow => &placed.routes.paths[flow as usize],
+/// Appends a buffer for `stays`, which are those of one channel and role; the words that `node` now uses.
+fn add_buffer(problem: &Problem<'_>, slotted: &Slotted, node: NodeId, stays: &[Stay], memory: &mut Memory) -> u64 {
+    let Stay { channel, role, .. } = stays[0];
+    let initial = match role {
+        Role::Consumer => initial_here(problem, channel, stays),
+        Role::Producer | Role::Relay => 0,
     };
+    let slots = slots_needed(stays, initial, slotted.metacycle);
+    let words = problem.token_words(channel) as u64;
+    let base = memory.used[node];
+    memory.used[node] += slots * words;
+    if stays.len() as u64 != tokens_per_metacycle(problem, channel) {
+        memory.some.insert(memory.buffers.len(), stays.iter().map(|stay| stay.token).collect());
+    }
+    memory.buffers.push(Buffer {
+        node,
+        channel,
+        role,
+        base: base as u32,
+        words: words as u32,
+        tokens: stays.len() as u32,
+        slots: slots as u32,
+    });
+    memory.used[node]
+}
+
+/// The links that a dependency's words take.
+fn path_of<'a>(placed: &'a Placed, dependency: DependencyId) -> &'a [LinkId] {
+    match placed.flow_of[dependency] {
+        LOCAL => &[],
+        flow => placed.routes.path(flow),
+    }
+}
+
+/// By node, the dependencies whose words are produced, relayed or consumed there.
+fn visits(problem: &Problem<'_>, placed: &Placed) -> Csr<NodeId, Visit> {
     let links = problem.machine.links();
+    let moved = problem.graph.dependencies().iter().filter(|(_, d)| d.channel.is_some());
+    let visits = moved.flat_map(|(dependency, d)| {
+        let path = path_of(placed, dependency);
+        let consumer = placed.node_of[d.to.index()];
+        let nodes = path.iter().map(|&link| links[link].source).chain([consumer]);
+        nodes.zip(0..).map(move |(node, hop)| (node, Visit { dependency, hop }))
+    });
+    Csr::group(problem.machine.nodes().len(), visits)
+}
+
+/// Adds the stays of all tokens of one dependency at one node.
+fn add_stays(problem: &Problem<'_>, placed: &Placed, slotted: &Slotted, visit: Visit, stays: &mut Vec<Stay>) {
+    let Visit { dependency, hop } = visit;
+    let d = &problem.graph.dependencies()[dependency];
+    let channel = d.channel.expect("only channels move words");
+    let last_tick =
+        |firing: crate::analysis::FiringId| slotted.starts[firing.index()] + problem.graph.duration(firing) - 1;
+    let path = path_of(placed, dependency);
     let words = problem.token_words(channel) as usize;
     for k in 0..d.tokens {
         let token = d.first_token as u32 + k;
         let sends = |hop: usize| {
             let from = k as usize * words * path.len();
-            slotted.sends(id)[from..from + words * path.len()].iter().skip(hop).step_by(path.len().max(1)).copied()
+            let of_token = &slotted.sends(dependency)[from..from + words * path.len()];
+            of_token.iter().skip(hop).step_by(path.len().max(1)).copied()
         };
-        let mut written = produced;
-        for (hop, &link) in path.iter().enumerate() {
+        let hop = hop as usize;
+        let written = match hop.checked_sub(1) {
+            None => last_tick(d.from),
+            Some(before) => {
+                let first = sends(before).min().expect("a token has a word");
+                first + problem.machine.links()[path[before]].latency.0
+            }
+        };
+        if hop < path.len() {
             let role = if hop == 0 { Role::Producer } else { Role::Relay };
             let needed = sends(hop).max().expect("a token has a word");
-            stays.entry((links[link].source, channel, role)).or_default().push(Stay { token, written, needed });
-            written = sends(hop).min().expect("a token has a word") + links[link].latency.0;
+            stays.push(Stay { channel, role, token, written, needed });
+            continue;
         }
         // At the consumer tokens count with the initial ones first: activation 0 consumes what is `distance` older.
         let written = written - d.distance * slotted.metacycle;
         let token = consumed_number(problem, channel, token);
-        let node = placed.node_of[d.to.index()];
-        stays.entry((node, channel, Role::Consumer)).or_default().push(Stay { token, written, needed: consumed });
+        stays.push(Stay { channel, role: Role::Consumer, token, written, needed: last_tick(d.to) });
     }
 }
 

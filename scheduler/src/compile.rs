@@ -3,19 +3,21 @@
 //! Bound → placement and routing for a few numbers of unrolled iterations → slots at the shortest metacycle that works →
 //! memory → calendars → verifier. Each stage is a module; this one decides what is tried, in which order.
 
-use crate::analysis::{AnalysisError, FiringGraph, Repetition, TooManyFirings, analyse};
+use crate::analysis::{AnalysisError, FiringGraph, Repetition, TooManyFirings, analyse_firings};
 use crate::bounds::{Bound, BoundKind, any_placement};
-use crate::buffers::{AddressOverflow, allocate};
+use crate::buffers::{AddressOverflow, Memory, allocate};
 use crate::distance::Distances;
 use crate::emit;
+use crate::packing::Jobs;
 use crate::placement::{Placed, delays, evaluate, fullest, place};
 use crate::problem::Problem;
 use crate::routing::NoPath;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, ScheduledFiring};
 use crate::slotting::{Slotted, slot};
 use calendars::{CalendarSet, Verified};
 use num_rational::Ratio;
-use sim_core::{ActorId, App, IdVec, LinkId, Machine, NodeId};
+use sim_core::{ActorId, App, Id, IdVec, LinkId, Machine, NodeId};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What a compilation may be told.
@@ -25,19 +27,21 @@ pub struct Options {
     pub max_unroll: u32,
     /// Nodes that actors must run on; they win over the application's own pins.
     pub pins: Vec<(ActorId, NodeId)>,
+    /// Whether the schedule is listed beside the calendars. On large machines it is several times as large.
+    pub schedule: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_unroll: 8, pins: Vec::new() }
+        Self { max_unroll: 8, pins: Vec::new(), schedule: true }
     }
 }
 
 /// A compiled application.
 #[derive(Clone, Debug)]
 pub struct Compiled {
-    /// Where and when everything happens.
-    pub schedule: Schedule,
+    /// Where and when everything happens; `None` if it was not asked for.
+    pub schedule: Option<Schedule>,
     /// The same as calendars.
     pub calendars: CalendarSet,
     /// What the verifier found out about them: the words that frames carry.
@@ -252,37 +256,42 @@ impl From<TooManyFirings> for CompileError {
 /// # Errors
 /// [`CompileError`]: the application is at fault, or no feasible calendar exists.
 pub fn compile(app: &App, machine: &Machine, options: &Options) -> Result<Compiled, CompileError> {
-    let analysis = analyse(app)?;
+    let (analysis, single) = analyse_firings(app)?;
     let pins = check_machine(app, machine, options)?;
+    let distances = Distances::new(machine);
+    let (repetition, max_unroll) = (&analysis.repetition, options.max_unroll.max(1));
+    let list = options.schedule;
+    let compiler = Compiler { app, machine, repetition, distances: &distances, pins: &pins, list };
+    compiler.check_words(1)?;
+    let bound = any_placement(app, machine, &analysis, &single, &pins);
+    let mut best = compiler.solve(single, bound, max_unroll)?;
+    if best.period() <= bound.ticks {
+        return compiler.finish(best, bound, max_unroll);
+    }
     let machines = with_fewer_cores(machine);
     let distances: Vec<Distances<'_>> = machines.iter().map(Distances::new).collect();
-    let (repetition, max_unroll) = (&analysis.repetition, options.max_unroll.max(1));
-    let compiler = |(machine, distances)| Compiler { app, machine, repetition, distances, pins: &pins };
-    let compilers: Vec<Compiler<'_>> = machines.iter().zip(&distances).map(compiler).collect();
-    let single = compilers[0].graph(1)?;
-    let bound = any_placement(app, machine, repetition, &single, &pins);
-    let mut best = compilers[0].solve(single, bound, max_unroll)?;
-    for fewer in &compilers[1..] {
-        if best.period() <= bound.ticks {
-            break;
-        }
+    for (machine, distances) in machines.iter().zip(&distances) {
+        let fewer = Compiler { app, machine, repetition, distances, pins: &pins, list };
         let solution = fewer.solve(fewer.graph(1)?, bound, max_unroll)?;
         if solution.period() < best.period() {
             best = solution;
         }
+        if best.period() <= bound.ticks {
+            break;
+        }
     }
-    compilers[0].finish(&best, bound)
+    compiler.finish(best, bound, max_unroll)
 }
 
 /// Machines with fewer cores that are tried too.
 const FEWER: usize = 2;
 
-/// The machine itself, then the same with a core less on every node, and so on as long as every node keeps one: what fits
-/// on less fits on more, so that cores added to a machine hardly ever make a schedule slower.
+/// The machine with a core less on every node, and so on as long as every node keeps one: what fits on less fits on more,
+/// so that cores added to a machine hardly ever make a schedule slower.
 fn with_fewer_cores(machine: &Machine) -> Vec<Machine> {
-    let mut machines = vec![machine.clone()];
-    while machines.len() <= FEWER {
-        let mut nodes = machines[machines.len() - 1].nodes().clone();
+    let mut machines: Vec<Machine> = Vec::new();
+    while machines.len() < FEWER {
+        let mut nodes = machines.last().unwrap_or(machine).nodes().clone();
         if nodes.values().any(|node| node.cores == 1) {
             break;
         }
@@ -304,6 +313,8 @@ struct Compiler<'a> {
     repetition: &'a Repetition,
     distances: &'a Distances<'a>,
     pins: &'a IdVec<ActorId, Option<NodeId>>,
+    /// Whether to list the schedule.
+    list: bool,
 }
 
 /// The part of a known metacycle by which a first schedule may be longer and still promise a shorter one.
@@ -318,12 +329,14 @@ const MANY: i64 = 20_000;
 const BETWEEN: usize = 4;
 
 /// A placement of U iterations that is worth looking for slots.
-struct Candidate {
+struct Candidate<'a> {
     /// Ticks per iteration, if slots allow.
     promised: Ratio<i64>,
     unroll: u32,
     /// Node of every firing.
     nodes: Vec<NodeId>,
+    /// The problem, if it need not be stated again.
+    problem: Option<Problem<'a>>,
 }
 
 /// A placed and routed problem without slots.
@@ -410,6 +423,12 @@ impl Solution<'_> {
 
 impl<'a> Compiler<'a> {
     fn graph(&self, unroll: u32) -> Result<FiringGraph, CompileError> {
+        self.check_words(unroll)?;
+        Ok(FiringGraph::new(self.app, self.repetition, unroll)?)
+    }
+
+    /// Whether the words of `unroll` iterations are few enough to be planned one by one.
+    fn check_words(&self, unroll: u32) -> Result<(), CompileError> {
         let mut words = 0_u64;
         for channel in self.app.channels().values() {
             let moved =
@@ -417,14 +436,14 @@ impl<'a> Compiler<'a> {
             words = words.saturating_add(moved);
             if words > WORDS_MAX {
                 return Err(CompileError::TooManyWords {
-                    channel: channel.name.clone(),
+                    channel: channel.name.to_string(),
                     words,
                     unroll,
                     limit: WORDS_MAX,
                 });
             }
         }
-        Ok(FiringGraph::new(self.app, self.repetition, unroll)?)
+        Ok(())
     }
 
     fn problem(&self, graph: FiringGraph) -> Problem<'a> {
@@ -434,12 +453,12 @@ impl<'a> Compiler<'a> {
     /// Places several numbers of iterations and finds slots, most promising first, until no other can be faster.
     fn solve(&self, single: FiringGraph, bound: Bound, max_unroll: u32) -> Result<Solution<'a>, CompileError> {
         let mut best: Option<Solution<'a>> = None;
-        for Candidate { promised, unroll, nodes } in self.candidates(single, bound, max_unroll)? {
+        for Candidate { promised, unroll, nodes, problem } in self.candidates(single, bound, max_unroll)? {
             let known = best.as_ref().map(Solution::period);
             if known.is_some_and(|known| known <= promised) {
                 break;
             }
-            if let Some(solution) = self.slot(unroll, &nodes, max_unroll, known)?
+            if let Some(solution) = self.slot(unroll, &nodes, problem, max_unroll, known)?
                 && known.is_none_or(|known| solution.period() < known)
             {
                 best = Some(solution);
@@ -449,7 +468,12 @@ impl<'a> Compiler<'a> {
     }
 
     /// Placements, the most promising first.
-    fn candidates(&self, single: FiringGraph, bound: Bound, max_unroll: u32) -> Result<Vec<Candidate>, CompileError> {
+    fn candidates(
+        &self,
+        single: FiringGraph,
+        bound: Bound,
+        max_unroll: u32,
+    ) -> Result<Vec<Candidate<'a>>, CompileError> {
         // A firing may not be longer than the metacycle: longer firings of consecutive iterations take turns on cores.
         let longest = single.firings().map(|firing| single.duration(firing)).max().unwrap_or(1);
         let least =
@@ -464,6 +488,10 @@ impl<'a> Compiler<'a> {
                 _ => self.graph(unroll)?,
             };
             let problem = self.problem(graph);
+            if let Some(nodes) = problem.pinned().filter(|_| least == most) {
+                // Nothing to choose between: it is routed once, when it is solved.
+                return Ok(vec![Candidate { promised: bound.ticks, unroll, nodes, problem: Some(problem) }]);
+            }
             let all = place(&problem, bound.ticks * i64::from(unroll)).map_err(|no| self.unreachable(no))?;
             let period = |placed: &Placed| placed.bound().max(Ratio::from_integer(longest)) / i64::from(unroll);
             let reached = period(&all[0]) <= bound.ticks;
@@ -471,6 +499,7 @@ impl<'a> Compiler<'a> {
                 promised: period(&placed),
                 unroll,
                 nodes: placed.node_of,
+                problem: None,
             }));
             if reached {
                 break;
@@ -489,34 +518,48 @@ impl<'a> Compiler<'a> {
         &self,
         unroll: u32,
         nodes: &[NodeId],
+        problem: Option<Problem<'a>>,
         max_unroll: u32,
         known: Option<Ratio<i64>>,
     ) -> Result<Option<Solution<'a>>, CompileError> {
-        let once = self.repeated(unroll, 1, nodes)?;
+        let problem = problem.map_or_else(|| self.graph(unroll).map(|graph| self.problem(graph)), Ok)?;
+        let once = self.routed(problem, nodes.to_vec(), 1)?;
         let base = once.shortest();
         let repeats = i64::from(max_unroll / unroll);
-        // Of the numbers of repetitions, those that lose least by rounding up to whole ticks.
-        let rounded = |k: i64| (base * k).ceil() / k;
-        let best = (1..=repeats.max(1)).map(rounded).min().expect("one repetition at least");
+        let jobs = Jobs::new(&once.problem, self.machine, &once.placed.node_of, 1);
+        // Of the numbers of repetitions, those that lose least by rounding up to whole ticks and by packing whole firings.
+        let least = |k: i64| jobs.least_metacycle(k as u32, (base * k).ceil().to_integer());
+        let least: Vec<i64> = (1..=repeats.max(1)).map(least).collect();
+        let least = |k: i64| least[k as usize - 1];
+        let best = (1..=repeats.max(1)).map(|k| Ratio::new(least(k), k)).min().expect("one repetition at least");
         let affordable = |k: i64| k == 1 || once.problem.graph.len() as i64 * k <= MANY;
-        for k in (1..=repeats.max(1)).filter(|&k| rounded(k) == best && affordable(k)) {
+        for k in (1..=repeats.max(1)).filter(|&k| Ratio::new(least(k), k) == best && affordable(k)) {
             let routed = if k == 1 { None } else { Some(self.repeated(unroll, k as u32, nodes)?) };
             let at = routed.as_ref().unwrap_or(&once);
-            if let Some(slotted) = slot(&at.problem, &at.placed, at.shortest().ceil().to_integer()) {
+            if let Some(slotted) = slot(&at.problem, &at.placed, least(k).max(at.shortest().ceil().to_integer())) {
                 return Ok(Some(routed.unwrap_or(once).solved(slotted)));
             }
         }
         let known = known.map(|period| (period * i64::from(unroll)).ceil().to_integer());
         let Some((metacycle, slotted)) = once.shortest_metacycle(known)? else { return Ok(None) };
         let small = once.problem.graph.len() as u64 * u64::from(max_unroll) <= SMALL;
-        for k in (2..=repeats).filter(|_| small && metacycle < COARSE) {
-            let more = self.repeated(unroll, k as u32, nodes)?;
-            let shortest = more.shortest().ceil().to_integer();
-            for between in (shortest..k * metacycle).take(BETWEEN) {
-                if let Some(slotted) = slot(&more.problem, &more.placed, between) {
-                    return Ok(Some(more.solved(slotted)));
-                }
+        let mut between: Vec<(Ratio<i64>, i64, i64)> = (2..=repeats)
+            .filter(|_| small && metacycle < COARSE)
+            .flat_map(|k| {
+                (least(k)..k * metacycle).take(BETWEEN).map(move |between| (Ratio::new(between, k), k, between))
+            })
+            .collect();
+        between.sort_unstable();
+        let mut routed: BTreeMap<i64, Routed<'a>> = BTreeMap::new();
+        for (_, k, between) in between {
+            let more = match routed.remove(&k) {
+                Some(more) => more,
+                None => self.repeated(unroll, k as u32, nodes)?,
+            };
+            if let Some(slotted) = slot(&more.problem, &more.placed, between) {
+                return Ok(Some(more.solved(slotted)));
             }
+            routed.insert(k, more);
         }
         Ok(Some(once.solved(slotted)))
     }
@@ -533,10 +576,14 @@ impl<'a> Compiler<'a> {
             }
             base += firings;
         }
-        let problem = self.problem(graph);
+        self.routed(self.problem(graph), node_of, repeats)
+    }
+
+    fn routed(&self, problem: Problem<'a>, node_of: Vec<NodeId>, repeats: u32) -> Result<Routed<'a>, CompileError> {
         let slots = self.slots_aimed_at(&problem, &node_of);
         let placed = evaluate(&problem, node_of, slots).map_err(|no| self.unreachable(no))?;
-        let placed = Placed { repeats, ..placed };
+        let alike = if iterations_are_alike(&problem, &placed.node_of) { problem.graph.unroll() } else { repeats };
+        let placed = Placed { repeats, alike, ..placed };
         Ok(Routed { problem, placed })
     }
 
@@ -547,30 +594,35 @@ impl<'a> Compiler<'a> {
 
     fn unreachable(&self, no: NoPath) -> CompileError {
         let name = |node: NodeId| self.machine.nodes()[node].name.clone();
-        let channel = self.app.channels()[no.flow.channel].name.clone();
+        let channel = self.app.channels()[no.flow.channel].name.to_string();
         CompileError::Unreachable { channel, from: name(no.flow.from), to: name(no.flow.to) }
     }
 
     /// Lays out memory, writes calendars, checks the machine's limits and the machine's rules, and sums up.
-    fn finish(&self, solution: &Solution<'_>, bound: Bound) -> Result<Compiled, CompileError> {
+    fn finish(&self, solution: Solution<'_>, bound: Bound, max_unroll: u32) -> Result<Compiled, CompileError> {
         let Solution { problem, placed, slotted } = solution;
         let overflow = |AddressOverflow { node, words }| CompileError::MemoryShort {
             node: self.machine.nodes()[node].name.clone(),
             needed: words,
             available: u64::from(u32::MAX >> 1),
         };
-        let memory = allocate(problem, placed, slotted).map_err(overflow)?;
+        let memory = allocate(&problem, &placed, &slotted).map_err(overflow)?;
         for (node, &needed) in memory.used.iter() {
             let data = &self.machine.nodes()[node];
             if let Some(available) = data.memory_words.map(u64::from).filter(|&available| needed > available) {
                 return Err(CompileError::MemoryShort { node: data.name.clone(), needed, available });
             }
         }
-        let schedule = emit::schedule(problem, placed, slotted, &memory);
-        let calendars = emit::emit(problem, placed, &memory, &schedule);
+        let firings = emit::firings(&problem, &placed, &slotted);
+        let calendars = emit::emit(&problem, &placed, &slotted, &memory, &firings);
         self.check_depth(&calendars)?;
-        let verified = calendars::verify(self.app, self.machine, &calendars).map_err(CompileError::Unsound)?;
-        let unroll = schedule.unroll;
+        let (metacycle, unroll) = (slotted.metacycle, problem.graph.unroll());
+        let latency_ticks = latency(&firings, &problem);
+        let Memory { buffers, used, .. } = memory;
+        let schedule = self.list.then(|| {
+            let (transports, hops) = emit::transports(&problem, &placed, &slotted);
+            Schedule { metacycle, unroll, firings, transports, hops, buffers }
+        });
         let per_iteration = |ticks: Ratio<i64>| ticks / i64::from(unroll);
         let placed_bound = Bound::largest([
             Bound {
@@ -583,19 +635,36 @@ impl<'a> Compiler<'a> {
         .expect("three bounds");
         // What holds for any placement holds for this one.
         let placed_bound = Bound::largest([placed_bound, bound]).expect("two bounds");
+        let placed_bound = self.rounded(placed_bound, &problem, &placed, max_unroll);
+        // On a large machine the stages before take more memory than what they made.
+        drop((problem, placed, slotted));
+        let verified = calendars::verify(self.app, self.machine, &calendars).map_err(CompileError::Unsound)?;
         let report = Report {
-            iteration_period: Ratio::new(schedule.metacycle, i64::from(unroll)),
-            metacycle: schedule.metacycle,
+            iteration_period: Ratio::new(metacycle, i64::from(unroll)),
+            metacycle,
             unroll,
             bound,
             placed_bound,
-            latency_ticks: latency(&schedule, problem),
-            memory_words: memory.used,
+            latency_ticks,
+            memory_words: used,
             calendar_entries: calendars.entries(),
         };
         let warnings = self.app.actors().values().filter(|actor| actor.exec.contains(&0));
         let warnings = warnings.map(|actor| Warning::ZeroExec { actor: actor.name.clone() }).collect();
         Ok(Compiled { schedule, calendars, verified, report, warnings })
+    }
+
+    /// The same bound in whole ticks and whole firings: the least that a metacycle of this placement can have, for any number
+    /// of iterations that is allowed.
+    fn rounded(&self, bound: Bound, problem: &Problem<'_>, placed: &Placed, max_unroll: u32) -> Bound {
+        let once = problem.graph.unroll() / placed.repeats;
+        let jobs = Jobs::new(problem, self.machine, &placed.node_of, placed.repeats);
+        let length = |k: u32| (bound.ticks * i64::from(once * k)).ceil().to_integer().max(problem.duration_max);
+        let period = |k: u32, length: i64| Ratio::new(length, i64::from(once * k));
+        let repeats = 1..=(max_unroll / once).max(placed.repeats);
+        let whole = repeats.clone().map(|k| period(k, length(k))).min().expect("one repetition at least");
+        let packed = repeats.map(|k| period(k, jobs.least_metacycle(k, length(k)))).min().expect("likewise");
+        Bound { ticks: packed, kind: if packed > whole { BoundKind::Compute } else { bound.kind } }
     }
 
     fn check_depth(&self, calendars: &CalendarSet) -> Result<(), CompileError> {
@@ -628,11 +697,23 @@ impl<'a> Compiler<'a> {
     }
 }
 
+/// Whether all iterations of a metacycle are placed like the first.
+fn iterations_are_alike(problem: &Problem<'_>, node_of: &[NodeId]) -> bool {
+    let graph = &problem.graph;
+    problem.app.actors().ids().all(|actor| {
+        let mut firings = graph.firings_of(actor);
+        let per_iteration = firings.len() / graph.unroll() as usize;
+        let nodes =
+            &node_of[firings.next().expect("every actor fires").index()..][..per_iteration * graph.unroll() as usize];
+        nodes.iter().zip(&nodes[per_iteration..]).all(|(node, next)| node == next)
+    })
+}
+
 /// First start to last end of iteration 0.
-fn latency(schedule: &Schedule, problem: &Problem<'_>) -> i64 {
-    let first_iteration = schedule.firings.iter().filter(|firing| {
+fn latency(firings: &[ScheduledFiring], problem: &Problem<'_>) -> i64 {
+    let first_iteration = firings.iter().filter(|firing| {
         let firings = problem.graph.firings_of(firing.actor).len() as u32;
-        firing.index < firings / schedule.unroll
+        firing.index < firings / problem.graph.unroll()
     });
     let (start, end) =
         first_iteration.fold((i64::MAX, i64::MIN), |(start, end), f| (start.min(f.start), end.max(f.start + f.exec)));

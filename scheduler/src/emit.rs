@@ -1,62 +1,62 @@
 //! Emission: a schedule written as calendars.
 
-use crate::analysis::DependencyId;
+use crate::analysis::{DependencyId, FiringId};
 use crate::buffers::{Memory, consumed_number, tokens_per_metacycle};
 use crate::placement::Placed;
 use crate::problem::{LOCAL, Problem};
-use crate::schedule::{Hop, Role, Schedule, ScheduledFiring, Transport};
+use crate::schedule::{Hop, Role, ScheduledFiring, Transport};
 use crate::slotting::Slotted;
-use calendars::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Rotation};
-use sim_core::{ChannelId, Id, IdVec, LinkId, NodeId};
+use calendars::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Pool, Rotation, Shared};
+use sim_core::{ChannelId, Csr, Id, IdVec, LinkId, NodeId};
 
-/// Lists firings, transports and buffers of a solution.
-pub(crate) fn schedule(problem: &Problem<'_>, placed: &Placed, slotted: &Slotted, memory: &Memory) -> Schedule {
+/// Lists the firings of a solution, by actor and index.
+pub(crate) fn firings(problem: &Problem<'_>, placed: &Placed, slotted: &Slotted) -> Vec<ScheduledFiring> {
     let graph = &problem.graph;
-    let firings = graph
-        .firings()
-        .map(|firing| ScheduledFiring {
-            actor: graph.actor_of(firing),
-            index: graph.index_of(firing),
-            node: placed.node_of[firing.index()],
-            core: slotted.cores[firing.index()],
-            start: slotted.starts[firing.index()],
-            exec: graph.duration(firing),
-        })
-        .collect();
-    let mut transports = Vec::new();
-    for (id, d) in graph.dependencies().iter() {
+    let scheduled = |firing: FiringId| ScheduledFiring {
+        actor: graph.actor_of(firing),
+        index: graph.index_of(firing),
+        node: placed.node_of[firing.index()],
+        core: slotted.cores[firing.index()],
+        start: slotted.starts[firing.index()],
+        exec: graph.duration(firing),
+    };
+    graph.firings().map(scheduled).collect()
+}
+
+/// Lists the transports of a solution, by channel, token and word, and their frames.
+pub(crate) fn transports(problem: &Problem<'_>, placed: &Placed, slotted: &Slotted) -> (Vec<Transport>, Vec<Hop>) {
+    let (mut transports, mut hops) = (Vec::new(), Vec::new());
+    for (id, d) in problem.graph.dependencies().iter() {
         let Some(channel) = d.channel.filter(|_| placed.flow_of[id] != LOCAL) else { continue };
-        let path = &placed.routes.paths[placed.flow_of[id] as usize];
+        let path = placed.routes.path(placed.flow_of[id]);
         let words = problem.token_words(channel) as u32;
         for (n, sends) in slotted.sends(id).chunks_exact(path.len()).enumerate() {
             let (token, word) = (d.first_token as u32 + n as u32 / words, n as u32 % words);
-            let hops = path.iter().zip(sends).map(|(&link, &send)| Hop { link, send }).collect();
-            transports.push(Transport { channel, token, word, producer: d.from.0, hops });
+            let first = hops.len();
+            hops.extend(path.iter().zip(sends).map(|(&link, &send)| Hop { link, send }));
+            transports.push(Transport { channel, token, word, producer: d.from.0, hops: first..hops.len() });
         }
     }
-    transports.sort_by_key(|t| (t.channel, t.token, t.word));
-    let (metacycle, unroll) = (slotted.metacycle, graph.unroll());
-    Schedule { metacycle, unroll, firings, transports, buffers: memory.buffers.clone() }
+    transports.sort_unstable_by_key(|t| (t.channel, t.token, t.word));
+    (transports, hops)
 }
 
-/// Writes a schedule as calendars.
-pub(crate) fn emit(problem: &Problem<'_>, placed: &Placed, memory: &Memory, schedule: &Schedule) -> CalendarSet {
-    let emitter = Emitter { problem, placed, memory, schedule, carriers: carriers(problem) };
-    let mut nodes: IdVec<NodeId, NodeCalendar> =
-        problem.machine.nodes().values().map(|_| NodeCalendar::default()).collect();
-    for firing in &schedule.firings {
-        nodes[firing.node].compute.push(emitter.compute(firing));
-    }
-    for node in nodes.values_mut() {
-        node.compute.sort_by_key(|entry| (entry.slot, entry.core));
-    }
+/// Writes a solution as calendars.
+pub(crate) fn emit(
+    problem: &Problem<'_>,
+    placed: &Placed,
+    slotted: &Slotted,
+    memory: &Memory,
+    firings: &[ScheduledFiring],
+) -> CalendarSet {
+    let emitter = Emitter { problem, placed, slotted, memory, firings, carriers: Carriers::new(problem) };
     CalendarSet {
         version: CalendarSet::VERSION,
         app: problem.app.name().to_owned(),
         machine: problem.machine.name().to_owned(),
-        metacycle: schedule.metacycle,
-        unroll: schedule.unroll,
-        nodes,
+        metacycle: slotted.metacycle,
+        unroll: problem.graph.unroll(),
+        nodes: emitter.nodes(),
         links: emitter.links(),
     }
 }
@@ -64,27 +64,62 @@ pub(crate) fn emit(problem: &Problem<'_>, placed: &Placed, memory: &Memory, sche
 struct Emitter<'a> {
     problem: &'a Problem<'a>,
     placed: &'a Placed,
+    slotted: &'a Slotted,
     memory: &'a Memory,
-    schedule: &'a Schedule,
-    /// For every token of a metacycle, as produced, the dependency that moves it.
-    carriers: IdVec<ChannelId, Vec<DependencyId>>,
+    /// By [`FiringId`].
+    firings: &'a [ScheduledFiring],
+    carriers: Carriers,
 }
 
-fn carriers(problem: &Problem<'_>) -> IdVec<ChannelId, Vec<DependencyId>> {
-    let tokens = |channel| tokens_per_metacycle(problem, channel) as usize;
-    let mut carriers: IdVec<ChannelId, Vec<DependencyId>> =
-        problem.app.channels().ids().map(|channel| vec![DependencyId(0); tokens(channel)]).collect();
-    for (id, d) in problem.graph.dependencies().iter() {
-        if let Some(channel) = d.channel {
-            let first = d.first_token as usize;
-            carriers[channel][first..first + d.tokens as usize].fill(id);
+/// For every token of a metacycle, as produced, the dependency that moves it.
+struct Carriers {
+    /// Where the tokens of every channel begin.
+    offsets: IdVec<ChannelId, u32>,
+    carriers: Vec<DependencyId>,
+}
+
+impl Carriers {
+    fn new(problem: &Problem<'_>) -> Self {
+        let mut tokens = 0;
+        let channels = problem.app.channels().ids();
+        let offsets: IdVec<ChannelId, u32> = channels
+            .map(|channel| {
+                let first = tokens;
+                tokens += tokens_per_metacycle(problem, channel) as u32; // words of a metacycle are limited
+                first
+            })
+            .collect();
+        let mut carriers = vec![DependencyId(0); tokens as usize];
+        for (id, d) in problem.graph.dependencies().iter() {
+            if let Some(channel) = d.channel {
+                let first = offsets[channel] as usize + d.first_token as usize;
+                carriers[first..first + d.tokens as usize].fill(id);
+            }
         }
+        Self { offsets, carriers }
     }
-    carriers
+
+    fn of(&self, channel: ChannelId, token: u32) -> DependencyId {
+        self.carriers[(self.offsets[channel] + token) as usize]
+    }
 }
 
 impl Emitter<'_> {
-    fn compute(&self, firing: &ScheduledFiring) -> ComputeEntry {
+    fn nodes(&self) -> IdVec<NodeId, NodeCalendar> {
+        let machine = self.problem.machine.nodes();
+        let by_node = self.firings.iter().map(|firing| (firing.node, firing));
+        let firings = Csr::group(machine.len(), by_node);
+        let mut pool = Pool::default();
+        let calendar = |node: NodeId| {
+            let mut compute: Vec<ComputeEntry> =
+                firings.row(node).iter().map(|firing| self.compute(firing, &mut pool)).collect();
+            compute.sort_by_key(|entry| (entry.slot, entry.core));
+            NodeCalendar { compute }
+        };
+        machine.ids().map(calendar).collect()
+    }
+
+    fn compute(&self, firing: &ScheduledFiring, pool: &mut Pool<Vec<Operand>>) -> ComputeEntry {
         let app = self.problem.app;
         let mut inputs = Vec::new();
         for &id in app.inputs(firing.actor) {
@@ -102,21 +137,21 @@ impl Emitter<'_> {
             }
         }
         ComputeEntry {
-            slot: firing.start % self.schedule.metacycle,
-            first: (firing.start / self.schedule.metacycle) as u32,
+            slot: firing.start % self.slotted.metacycle,
+            first: (firing.start / self.slotted.metacycle) as u32,
             place: self.place_of(firing),
             core: firing.core,
             actor: firing.actor,
             index: firing.index,
             exec: firing.exec,
-            inputs,
-            outputs,
+            inputs: pool.share(inputs),
+            outputs: pool.share(outputs),
         }
     }
 
     /// Where a firing puts a token that it produces: into the consumer's buffer on the same node, else into its own.
     fn written_by(&self, firing: &ScheduledFiring, channel: ChannelId, token: u32) -> (Rotation, u32) {
-        let id = self.carriers[channel][token as usize];
+        let id = self.carriers.of(channel, token);
         let node = firing.node;
         if self.placed.flow_of[id] == LOCAL {
             return self.consumer_address(node, channel, token);
@@ -137,42 +172,66 @@ impl Emitter<'_> {
     /// Place of a firing among the U iterations of a metacycle.
     fn place_of(&self, firing: &ScheduledFiring) -> u32 {
         let firings = self.problem.graph.firings_of(firing.actor).len() as u32;
-        firing.index / (firings / self.schedule.unroll)
+        firing.index / (firings / self.problem.graph.unroll())
     }
 
-    fn links(&self) -> IdVec<LinkId, LinkCalendar> {
-        let links = self.problem.machine.links();
-        let mut calendars: IdVec<LinkId, LinkCalendar> = links.values().map(|_| LinkCalendar::default()).collect();
-        for t in &self.schedule.transports {
-            let place = self.place_of(&self.schedule.firings[t.producer as usize]);
-            for (n, hop) in t.hops.iter().enumerate() {
-                let link = &links[hop.link];
-                let role = if n == 0 { Role::Producer } else { Role::Relay };
-                let (buffer, local) = self.memory.place(link.source, t.channel, role, t.token);
-                let from = buffer.rotation(local, 0);
-                let to = if n + 1 < t.hops.len() {
-                    let (buffer, local) = self.memory.place(link.target, t.channel, Role::Relay, t.token);
-                    buffer.rotation(local, 0)
-                } else {
-                    self.consumer_address(link.target, t.channel, t.token).0
-                };
-                let calendar = &mut calendars[hop.link];
-                calendar.gather.push(self.frame(hop.send, place, from, t.word));
-                calendar.scatter.push(self.frame(hop.send + link.latency.0, place, to, t.word));
-            }
-        }
-        for calendar in calendars.values_mut() {
-            calendar.gather = runs(std::mem::take(&mut calendar.gather));
-            calendar.scatter = runs(std::mem::take(&mut calendar.scatter));
-        }
-        calendars
+    fn links(&self) -> IdVec<LinkId, Shared<LinkCalendar>> {
+        let dependencies = self.problem.graph.dependencies().ids();
+        let remote = dependencies.filter(|&id| self.placed.flow_of[id] != LOCAL);
+        let frames = remote.flat_map(|dependency| {
+            let path = self.placed.routes.path(self.placed.flow_of[dependency]);
+            let hops = path.iter().zip(0..);
+            hops.flat_map(move |(&link, hop)| {
+                let words = 0..self.problem.words(dependency) as u32;
+                words.map(move |word| (link, Frame { dependency, word, hop }))
+            })
+        });
+        let frames: Csr<LinkId, Frame> = Csr::group(self.problem.machine.links().len(), frames);
+        let mut pool = Pool::default();
+        let calendar = |link| {
+            let (gather, scatter) = frames.row(link).iter().map(|&frame| self.hop(frame)).unzip();
+            pool.share(LinkCalendar { gather: runs(gather), scatter: runs(scatter) })
+        };
+        self.problem.machine.links().ids().map(calendar).collect()
+    }
+
+    /// What a frame sends, and what it stores.
+    fn hop(&self, frame: Frame) -> (FrameEntry, FrameEntry) {
+        let Frame { dependency, word, hop } = frame;
+        let d = &self.problem.graph.dependencies()[dependency];
+        let channel = d.channel.expect("only channels move words");
+        let path = self.placed.routes.path(self.placed.flow_of[dependency]);
+        let link = &self.problem.machine.links()[path[hop as usize]];
+        let send = self.slotted.sends(dependency)[word as usize * path.len() + hop as usize];
+        let words = self.problem.token_words(channel) as u32;
+        let (token, word) = (d.first_token as u32 + word / words, word % words);
+        let place = self.place_of(&self.firings[d.from.index()]);
+        let role = if hop == 0 { Role::Producer } else { Role::Relay };
+        let (buffer, local) = self.memory.place(link.source, channel, role, token);
+        let from = buffer.rotation(local, 0);
+        let to = if (hop as usize) + 1 < path.len() {
+            let (buffer, local) = self.memory.place(link.target, channel, Role::Relay, token);
+            buffer.rotation(local, 0)
+        } else {
+            self.consumer_address(link.target, channel, token).0
+        };
+        (self.frame(send, place, from, word), self.frame(send + link.latency.0, place, to, word))
     }
 
     fn frame(&self, tick: i64, place: u32, address: Rotation, word: u32) -> FrameEntry {
-        let metacycle = self.schedule.metacycle;
+        let metacycle = self.slotted.metacycle;
         let address = Rotation { base: address.base + word, ..address };
         FrameEntry { slot: tick % metacycle, length: 1, first: (tick / metacycle) as u32, place, address }
     }
+}
+
+/// One word of a dependency on one hop of its path.
+#[derive(Clone, Copy)]
+struct Frame {
+    dependency: DependencyId,
+    /// Among those of all its tokens.
+    word: u32,
+    hop: u32,
 }
 
 /// Tokens that firing `index` moves, numbered over all firings from 0.

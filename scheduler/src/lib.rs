@@ -6,6 +6,7 @@ mod buffers;
 mod compile;
 mod distance;
 mod emit;
+mod packing;
 mod placement;
 mod problem;
 mod ring;

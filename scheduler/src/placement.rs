@@ -6,7 +6,7 @@
 use crate::analysis::{DependencyId, FiringId, max_cycle_ratio};
 use crate::distance::UNREACHABLE;
 use crate::problem::{LOCAL, Problem, components};
-use crate::routing::{NoPath, Routes, route};
+use crate::routing::{Flow, NoPath, Routes, route};
 use num_rational::Ratio;
 use sim_core::{Id, IdVec, Machine, NodeId};
 use std::collections::{BTreeSet, BinaryHeap};
@@ -16,15 +16,17 @@ use std::collections::{BTreeSet, BinaryHeap};
 pub(crate) struct Placed {
     /// Node of every firing.
     pub(crate) node_of: Vec<NodeId>,
-    /// How often the placement repeats within a metacycle.
+    /// How often the placement that was chosen repeats within a metacycle.
     pub(crate) repeats: u32,
+    /// How many parts of the metacycle are placed alike: `repeats`, or a multiple if iterations of the choice are.
+    pub(crate) alike: u32,
     pub(crate) routes: Routes,
     /// Flow of every dependency, or [`LOCAL`].
     pub(crate) flow_of: IdVec<DependencyId, u32>,
     pub(crate) compute: Ratio<i64>,
     pub(crate) link: i64,
     pub(crate) recurrence: Ratio<i64>,
-    /// Σ words × ticks of distance.
+    /// Σ words × ticks of distance; 0 if nothing could be moved.
     pub(crate) carried: i64,
 }
 
@@ -41,9 +43,11 @@ pub(crate) fn evaluate(problem: &Problem<'_>, node_of: Vec<NodeId>, slots: i64) 
     let routes = route(problem.distances, &flows, slots)?;
     let compute = fullest(problem.machine, problem.loads(&node_of));
     let recurrence = recurrence(problem, &flow_of, &routes);
-    let carried = flows.iter().map(|flow| flow.words * problem.distances.between(flow.from, flow.to)).sum();
-    let link = routes.load_max();
-    Ok(Placed { node_of, repeats: 1, flow_of, compute, link, recurrence, carried, routes })
+    // Only placements are compared by it, and distances between all nodes are quadratic.
+    let distance = |flow: &Flow| problem.distances.between(flow.from, flow.to);
+    let carried = if problem.is_pinned() { 0 } else { flows.iter().map(|flow| flow.words * distance(flow)).sum() };
+    let link = routes.load_max;
+    Ok(Placed { node_of, repeats: 1, alike: 1, flow_of, compute, link, recurrence, carried, routes })
 }
 
 /// Core ticks per core and metacycle on the fullest node of `machine`, where every firing loads a node.
@@ -63,7 +67,7 @@ pub(crate) fn delays(
 ) -> IdVec<DependencyId, i64> {
     let links = problem.machine.links();
     let latency: Vec<i64> =
-        routes.paths.iter().map(|path| path.iter().map(|&link| links[link].latency.hop().0).sum()).collect();
+        routes.paths().map(|path| path.iter().map(|&link| links[link].latency.hop().0).sum()).collect();
     let delay = |(dependency, &flow): (DependencyId, &u32)| {
         if flow == LOCAL { 0 } else { latency[flow as usize] + problem.words(dependency) - 1 }
     };
@@ -96,6 +100,9 @@ const SWIFT_STEPS: usize = 1 << 20;
 /// node are offered beside the one with the best bound. Deterministic.
 pub(crate) fn place(problem: &Problem<'_>, target: Ratio<i64>) -> Result<Vec<Placed>, NoPath> {
     let slots = target.ceil().to_integer();
+    if let Some(nodes) = problem.pinned() {
+        return evaluate(problem, nodes, slots).map(|placed| vec![placed]);
+    }
     let mut draft = Draft::new(problem, target);
     draft.arrange();
     let evaluated = |draft: &Draft<'_>| evaluate(problem, problem.nodes_of_firings(&draft.nodes), slots);

@@ -18,9 +18,9 @@ pub(crate) struct Problem<'a> {
     pub(crate) items: Vec<Item>,
     /// Item of every firing.
     pub(crate) item_of: Vec<u32>,
-    /// Traffic between different items, by (from, to), in words per metacycle.
+    /// Traffic between different items, by (from, to), in words per metacycle. None where every item is pinned.
     pub(crate) traffic: Vec<Traffic>,
-    /// Positions in `traffic` of every item, as either end.
+    /// Positions in `traffic` of every item, as either end; empty where every item is pinned.
     pub(crate) around: Vec<Vec<u32>>,
     /// Longest firing.
     pub(crate) duration_max: i64,
@@ -70,7 +70,9 @@ impl<'a> Problem<'a> {
             }
         }
         let mut words: BTreeMap<(u32, u32), i64> = BTreeMap::new();
-        for dependency in graph.dependencies().values() {
+        // Where nothing can be moved, nobody asks who talks to whom.
+        let movable = items.iter().any(|item| item.pin.is_none());
+        for dependency in graph.dependencies().values().filter(|_| movable) {
             let ends = (item_of[dependency.from.index()], item_of[dependency.to.index()]);
             if let Some(channel) = dependency.channel
                 && ends.0 != ends.1
@@ -79,9 +81,11 @@ impl<'a> Problem<'a> {
                 *words.entry(ends).or_insert(0) += tokens * i64::from(app.channels()[channel].token_words());
             }
         }
-        for (component, members) in components(items.len(), words.keys().copied()).into_iter().enumerate() {
-            for item in members {
-                items[item].component = component as u32;
+        if movable {
+            for (component, members) in components(items.len(), words.keys().copied()).into_iter().enumerate() {
+                for item in members {
+                    items[item].component = component as u32;
+                }
             }
         }
         let traffic: Vec<Traffic> = words
@@ -91,13 +95,24 @@ impl<'a> Problem<'a> {
                 Traffic { from, to, words, cyclic }
             })
             .collect();
-        let mut around = vec![Vec::new(); items.len()];
+        let mut around = vec![Vec::new(); if movable { items.len() } else { 0 }];
         for (i, t) in traffic.iter().enumerate() {
             around[t.from as usize].push(i as u32);
             around[t.to as usize].push(i as u32);
         }
         let machine = distances.machine();
         Self { app, machine, distances, graph, items, item_of, traffic, around, duration_max }
+    }
+
+    /// Whether every item has its node.
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.items.iter().all(|item| item.pin.is_some())
+    }
+
+    /// The node of every firing, if pins decide all of them.
+    pub(crate) fn pinned(&self) -> Option<Vec<NodeId>> {
+        let nodes: Option<Vec<NodeId>> = self.items.iter().map(|item| item.pin).collect();
+        nodes.map(|nodes| self.nodes_of_firings(&nodes))
     }
 
     /// Expands a node per item to a node per firing.
@@ -126,21 +141,31 @@ impl<'a> Problem<'a> {
     /// All dependencies of a channel between two nodes make one flow, unless that is more than `heavy` words.
     pub(crate) fn flows(&self, node_of: &[NodeId], heavy: i64) -> (Vec<Flow>, IdVec<DependencyId, u32>) {
         let mut flows: Vec<Flow> = Vec::new();
-        let mut open: BTreeMap<(ChannelId, NodeId, NodeId), u32> = BTreeMap::new();
+        // Most channels have one flow: the last of each is looked at first, and only those before it are kept in a tree.
+        let mut last = IdVec::filled(LOCAL, self.app.channels().len());
+        let mut earlier: BTreeMap<(ChannelId, NodeId, NodeId), u32> = BTreeMap::new();
         let mut flow_of = IdVec::filled(LOCAL, self.graph.dependencies().len());
         for (dependency, d) in self.graph.dependencies().iter() {
             let (from, to) = (node_of[d.from.index()], node_of[d.to.index()]);
             let Some(channel) = d.channel.filter(|_| from != to) else { continue };
             let words = self.words(dependency);
-            let key = (channel, from, to);
-            let flow = match open.get(&key) {
-                Some(&flow) if flows[flow as usize].words + words <= heavy => flow,
+            let known = flows.get(last[channel] as usize).copied();
+            let open = match known {
+                Some(flow) if (flow.from, flow.to) == (from, to) => Some(last[channel]),
+                Some(flow) => {
+                    earlier.insert((channel, flow.from, flow.to), last[channel]);
+                    earlier.get(&(channel, from, to)).copied()
+                }
+                None => None,
+            };
+            let flow = match open {
+                Some(flow) if flows[flow as usize].words + words <= heavy => flow,
                 _ => {
                     flows.push(Flow { from, to, words: 0, channel });
                     flows.len() as u32 - 1
                 }
             };
-            open.insert(key, flow);
+            last[channel] = flow;
             flows[flow as usize].words += words;
             flow_of[dependency] = flow;
         }

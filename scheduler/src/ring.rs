@@ -4,19 +4,96 @@
 
 use std::collections::BTreeMap;
 
+/// Maximal taken runs, start → end; none wraps, and no two touch.
+///
+/// Most rings of a large machine hold a run or two. A tree of its own for each would be most of the compiler's memory.
+#[derive(Clone, Debug)]
+enum Runs {
+    /// None.
+    None,
+    /// A single one.
+    One(i64, i64),
+    /// Any number.
+    Many(Box<BTreeMap<i64, i64>>),
+}
+
+impl Runs {
+    fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(..) => 1,
+            Self::Many(runs) => runs.len(),
+        }
+    }
+
+    /// The run that starts last at or before `slot`.
+    fn at_or_before(&self, slot: i64) -> Option<(i64, i64)> {
+        match self {
+            Self::None => None,
+            &Self::One(start, end) => (start <= slot).then_some((start, end)),
+            Self::Many(runs) => runs.range(..=slot).next_back().map(|(&start, &end)| (start, end)),
+        }
+    }
+
+    /// The run that starts first at or after `slot`.
+    fn at_or_after(&self, slot: i64) -> Option<(i64, i64)> {
+        match self {
+            Self::None => None,
+            &Self::One(start, end) => (start >= slot).then_some((start, end)),
+            Self::Many(runs) => runs.range(slot..).next().map(|(&start, &end)| (start, end)),
+        }
+    }
+
+    /// The runs, ascending.
+    fn iter(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
+        let (one, many) = match self {
+            Self::None => (None, None),
+            &Self::One(start, end) => (Some((start, end)), None),
+            Self::Many(runs) => (None, Some(runs.iter().map(|(&start, &end)| (start, end)))),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    /// Adds a run, or gives the one that starts at `start` another end.
+    fn insert(&mut self, start: i64, end: i64) {
+        match self {
+            Self::None => *self = Self::One(start, end),
+            Self::One(known, _) if *known == start => *self = Self::One(start, end),
+            &mut Self::One(known, known_end) => {
+                *self = Self::Many(Box::new(BTreeMap::from([(known, known_end), (start, end)])));
+            }
+            Self::Many(runs) => {
+                runs.insert(start, end);
+            }
+        }
+    }
+
+    /// Removes the run that starts at `start`.
+    fn remove(&mut self, start: i64) {
+        match self {
+            Self::None | Self::One(..) => *self = Self::None,
+            Self::Many(runs) => {
+                runs.remove(&start);
+                if let (1, Some((&start, &end))) = (runs.len(), runs.first_key_value()) {
+                    *self = Self::One(start, end);
+                }
+            }
+        }
+    }
+}
+
 /// The slots 0 … length − 1 of one resource, each free or taken. Times are absolute ticks; they count modulo the length.
 #[derive(Clone, Debug)]
 pub(crate) struct Ring {
     length: i64,
-    /// Start → end of maximal taken runs; none wraps, and no two touch.
-    taken: BTreeMap<i64, i64>,
+    taken: Runs,
     used: i64,
 }
 
 impl Ring {
     /// A free ring of `length` ≥ 1 slots.
     pub(crate) fn new(length: i64) -> Self {
-        Self { length, taken: BTreeMap::new(), used: 0 }
+        Self { length, taken: Runs::None, used: 0 }
     }
 
     /// The earliest t ≥ `from` at which `span` slots are free, or `None` if no gap of that size exists. O(log runs + runs passed).
@@ -35,22 +112,20 @@ impl Ring {
     /// Free slots from time `at` on, at most the length.
     pub(crate) fn free_run(&self, at: i64) -> i64 {
         let slot = at.rem_euclid(self.length);
-        if let Some((_, &end)) = self.taken.range(..=slot).next_back()
-            && end > slot
-        {
+        if self.taken.at_or_before(slot).is_some_and(|(_, end)| end > slot) {
             return 0;
         }
-        match self.taken.range(slot..).next() {
-            Some((&start, _)) => start - slot,
-            None => self.taken.first_key_value().map_or(self.length, |(&start, _)| start + self.length - slot),
+        match self.taken.at_or_after(slot) {
+            Some((start, _)) => start - slot,
+            None => self.taken.at_or_after(0).map_or(self.length, |(start, _)| start + self.length - slot),
         }
     }
 
     /// Taken slots from time `at` on, at most the length.
     pub(crate) fn taken_run(&self, at: i64) -> i64 {
         let slot = at.rem_euclid(self.length);
-        let run_at = |slot: i64| match self.taken.range(..=slot).next_back() {
-            Some((_, &end)) if end > slot => end - slot,
+        let run_at = |slot: i64| match self.taken.at_or_before(slot) {
+            Some((_, end)) if end > slot => end - slot,
             _ => 0,
         };
         let run = run_at(slot);
@@ -59,12 +134,9 @@ impl Ring {
 
     /// All maximal gaps as (start slot, length), ascending; one that wraps starts before the metacycle's end.
     pub(crate) fn gaps(&self) -> Vec<(i64, i64)> {
-        let ends = self.taken.values().copied();
-        let starts =
-            self.taken.keys().copied().skip(1).chain(self.taken.keys().copied().next().map(|s| s + self.length));
-        if self.taken.is_empty() {
-            return vec![(0, self.length)];
-        }
+        let Some((first, _)) = self.taken.at_or_after(0) else { return vec![(0, self.length)] };
+        let ends = self.taken.iter().map(|(_, end)| end);
+        let starts = self.taken.iter().map(|(start, _)| start).skip(1).chain([first + self.length]);
         ends.zip(starts)
             .map(|(end, start)| (end % self.length, start - end))
             .filter(|&(_, length)| length > 0)
@@ -94,16 +166,16 @@ impl Ring {
     }
 
     fn take_piece(&mut self, mut start: i64, mut end: i64) {
-        if let Some((&before, &before_end)) = self.taken.range(..=start).next_back() {
+        if let Some((before, before_end)) = self.taken.at_or_before(start) {
             assert!(before_end <= start, "slot {start} is free");
             if before_end == start {
                 start = before;
             }
         }
-        if let Some((&after, &after_end)) = self.taken.range(start + 1..).next() {
+        if let Some((after, after_end)) = self.taken.at_or_after(start + 1) {
             assert!(after >= end, "slots up to {end} are free");
             if after == end {
-                self.taken.remove(&after);
+                self.taken.remove(after);
                 end = after_end;
             }
         }
@@ -111,9 +183,9 @@ impl Ring {
     }
 
     fn release_piece(&mut self, start: i64, end: i64) {
-        let (&run, &run_end) = self.taken.range(..=start).next_back().expect("what is released was taken");
+        let (run, run_end) = self.taken.at_or_before(start).expect("what is released was taken");
         assert!(run_end >= end, "what is released was taken");
-        self.taken.remove(&run);
+        self.taken.remove(run);
         if run < start {
             self.taken.insert(run, start);
         }
@@ -140,8 +212,8 @@ pub(crate) enum Promise {
 pub(crate) struct Cores {
     rings: Vec<Ring>,
     promise: Promise,
-    /// Durations not yet placed, with how many firings have them.
-    pending: BTreeMap<i64, u32>,
+    /// Durations not yet placed, ascending, with how many firings have them.
+    pending: Vec<(i64, u32)>,
     pending_total: i64,
     /// A known gap (core, start, length) that alone holds all that is pending, if there is one: the quick proof.
     reserve: Option<(usize, i64, i64)>,
@@ -151,12 +223,15 @@ impl Cores {
     /// `cores` free rings of `length` slots; firings are announced by [`Cores::expect`] before any is placed.
     pub(crate) fn new(cores: u32, length: i64, promise: Promise) -> Self {
         let rings = vec![Ring::new(length); cores as usize];
-        Self { rings, promise, pending: BTreeMap::new(), pending_total: 0, reserve: None }
+        Self { rings, promise, pending: Vec::new(), pending_total: 0, reserve: None }
     }
 
     /// Announces a firing of `span` ticks.
     pub(crate) fn expect(&mut self, span: i64) {
-        *self.pending.entry(span).or_insert(0) += 1;
+        match self.pending.binary_search_by_key(&span, |&(duration, _)| duration) {
+            Ok(at) => self.pending[at].1 += 1,
+            Err(at) => self.pending.insert(at, (span, 1)),
+        }
         self.pending_total += span;
     }
 
@@ -205,10 +280,11 @@ impl Cores {
     pub(crate) fn place(&mut self, core: u32, start: i64, span: i64) {
         let ring = &mut self.rings[core as usize];
         ring.take(start, span);
-        let count = self.pending.get_mut(&span).expect("only pending firings are placed");
-        *count -= 1;
-        if *count == 0 {
-            self.pending.remove(&span);
+        let at = self.pending.binary_search_by_key(&span, |&(duration, _)| duration);
+        let at = at.expect("only pending firings are placed");
+        self.pending[at].1 -= 1;
+        if self.pending[at].1 == 0 {
+            self.pending.remove(at);
         }
         self.pending_total -= span;
         if let Some((reserved, gap, length)) = self.reserve
@@ -222,8 +298,7 @@ impl Cores {
     /// Takes a booking back: the firing is pending again.
     pub(crate) fn remove(&mut self, core: u32, start: i64, span: i64) {
         self.rings[core as usize].release(start, span);
-        *self.pending.entry(span).or_insert(0) += 1;
-        self.pending_total += span;
+        self.expect(span);
         self.reserve = None;
     }
 
@@ -232,7 +307,7 @@ impl Cores {
         let rest = self.pending_total - span;
         let length = self.rings[core].length;
         // Whatever is packed first, a gap is left with less than the longest duration: often that is proof enough.
-        let longest = self.pending.last_key_value().map_or(0, |(&duration, _)| duration);
+        let longest = self.pending.last().map_or(0, |&(duration, _)| duration);
         let gaps: i64 = self.rings.iter().map(|ring| ring.taken.len() as i64 + 1).sum::<i64>() + 1;
         let free: i64 = self.rings.iter().map(|ring| ring.length - ring.used).sum::<i64>() - span;
         if self.promise == Promise::Packed && free - gaps.saturating_mul(longest - 1) >= rest {
@@ -270,7 +345,7 @@ impl Cores {
         }
         // Best fit decreasing, equal durations at once.
         let mut sizes: Vec<i64> = gaps.iter().map(|&(size, ..)| size).filter(|&size| size > 0).collect();
-        for (&duration, &count) in self.pending.iter().rev() {
+        for &(duration, count) in self.pending.iter().rev() {
             let mut count = i64::from(count) - i64::from(duration == span);
             for size in &mut sizes {
                 let fit = (*size / duration).min(count);

@@ -19,11 +19,21 @@ pub(crate) struct Flow {
     pub(crate) channel: ChannelId,
 }
 
-/// A path per flow, and what every link carries per metacycle.
+/// A path per flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Routes {
-    pub(crate) paths: Vec<Box<[LinkId]>>,
-    pub(crate) load: IdVec<LinkId, i64>,
+    paths: Vec<Path>,
+    /// Hops of all paths, and of paths that were given up.
+    hops: Vec<LinkId>,
+    /// Frames per metacycle on the busiest link.
+    pub(crate) load_max: i64,
+}
+
+/// Where the hops of a path are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Path {
+    start: usize,
+    length: u32,
 }
 
 /// No path between two nodes.
@@ -33,9 +43,15 @@ pub(crate) struct NoPath {
 }
 
 impl Routes {
-    /// Frames per metacycle on the busiest link.
-    pub(crate) fn load_max(&self) -> i64 {
-        self.load.values().copied().max().unwrap_or(0)
+    /// The links that `flow` takes, in order.
+    pub(crate) fn path(&self, flow: u32) -> &[LinkId] {
+        let Path { start, length } = self.paths[flow as usize];
+        &self.hops[start..start + length as usize]
+    }
+
+    /// All paths, by flow.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &[LinkId]> {
+        (0..self.paths.len() as u32).map(|flow| self.path(flow))
     }
 }
 
@@ -49,18 +65,24 @@ const HOP: i64 = 1 << 16;
 pub(crate) fn route(distances: &Distances<'_>, flows: &[Flow], slots: i64) -> Result<Routes, NoPath> {
     let machine = distances.machine();
     let mut search = Search::new(distances, slots);
-    let mut paths: Vec<Box<[LinkId]>> = vec![Box::default(); flows.len()];
     // Heavy flows first: they have the least choice.
-    let mut order: Vec<usize> = (0..flows.len()).collect();
-    order.sort_by_key(|&f| (Reverse(flows[f].words), f));
+    let mut order: Vec<u32> = (0..flows.len() as u32).collect();
+    order.sort_by_key(|&f| (Reverse(flows[f as usize].words), f));
+    let mut paths = vec![Path::default(); flows.len()];
     for &f in &order {
-        paths[f] = search.path(&flows[f]).ok_or(NoPath { flow: flows[f] })?;
-        search.add(&paths[f], flows[f].words);
+        let flow = &flows[f as usize];
+        paths[f as usize] = search.path(flow).ok_or(NoPath { flow: *flow })?;
+        search.add(paths[f as usize], flow.words);
     }
-    let mut best = Routes { paths: paths.clone(), load: search.load.clone() };
+    let load_max = |load: &IdVec<LinkId, i64>| load.values().copied().max().unwrap_or(0);
+    let mut best: Option<(Vec<Path>, IdVec<LinkId, i64>)> = None;
     for _ in 0..SWEEPS {
-        if best.load_max() <= slots {
+        let reached = load_max(&search.load);
+        if reached <= slots {
             break;
+        }
+        if best.as_ref().is_none_or(|(_, load)| reached < load_max(load)) {
+            best = Some((paths.clone(), search.load.clone()));
         }
         for link in machine.links().ids() {
             if search.load[link] > slots {
@@ -68,18 +90,18 @@ pub(crate) fn route(distances: &Distances<'_>, flows: &[Flow], slots: i64) -> Re
             }
         }
         for &f in &order {
-            if paths[f].iter().any(|&link| search.load[link] > slots) {
-                search.add(&paths[f], -flows[f].words);
-                paths[f] = search.path(&flows[f]).expect("a path was found before");
-                search.add(&paths[f], flows[f].words);
+            let (flow, path) = (&flows[f as usize], paths[f as usize]);
+            if search.hops_of(path).iter().any(|&link| search.load[link] > slots) {
+                search.add(path, -flow.words);
+                paths[f as usize] = search.path(flow).expect("a path was found before");
+                search.add(paths[f as usize], flow.words);
             }
         }
-        let load_max = search.load.values().copied().max().unwrap_or(0);
-        if load_max < best.load_max() {
-            best = Routes { paths: paths.clone(), load: search.load.clone() };
-        }
     }
-    Ok(best)
+    let last = (paths, load_max(&search.load));
+    let best = best.map(|(paths, load)| (paths, load_max(&load)));
+    let (paths, load_max) = best.into_iter().chain([last]).min_by_key(|&(_, load_max)| load_max).expect("the last");
+    Ok(Routes { paths, hops: search.hops, load_max })
 }
 
 struct Search<'a> {
@@ -87,6 +109,7 @@ struct Search<'a> {
     slots: i64,
     /// Price of one tick of latency.
     tick: i64,
+    hops: Vec<LinkId>,
     load: IdVec<LinkId, i64>,
     history: IdVec<LinkId, i64>,
     /// Best price so far and the link that reached the node; valid where `epoch` is current.
@@ -104,6 +127,7 @@ impl<'a> Search<'a> {
             distances,
             slots: slots.max(1),
             tick: (tick as i64).max(1),
+            hops: Vec::new(),
             load: IdVec::filled(0, links),
             history: IdVec::filled(0, links),
             reached: vec![(0, 0, LinkId(0)); machine.nodes().len()],
@@ -111,9 +135,13 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn add(&mut self, path: &[LinkId], words: i64) {
-        for &link in path {
-            self.load[link] += words;
+    fn hops_of(&self, path: Path) -> &[LinkId] {
+        &self.hops[path.start..path.start + path.length as usize]
+    }
+
+    fn add(&mut self, path: Path, words: i64) {
+        for hop in path.start..path.start + path.length as usize {
+            self.load[self.hops[hop]] += words;
         }
     }
 
@@ -127,17 +155,16 @@ impl<'a> Search<'a> {
         ticks.saturating_mul(self.tick).saturating_add(use_share + penalty + self.history[link])
     }
 
-    /// A*: the exact latency to the target is a lower bound of the price.
-    fn path(&mut self, flow: &Flow) -> Option<Box<[LinkId]>> {
+    /// A*: the latency to the target is a lower bound of the price.
+    fn path(&mut self, flow: &Flow) -> Option<Path> {
         let machine = self.distances.machine();
-        let ahead = self.distances.to(flow.to);
-        if ahead[flow.from.index()] >= UNREACHABLE {
-            return None;
-        }
+        let distances = self.distances;
+        let ahead = distances.ahead(flow.from, flow.to)?;
+        let ahead = |node: NodeId| ahead.lower_bound(node);
         self.epoch += 1;
         let epoch = self.epoch;
         self.reached[flow.from.index()] = (epoch, 0, LinkId(u32::MAX));
-        let mut heap = BinaryHeap::from([Reverse((ahead[flow.from.index()].saturating_mul(self.tick), 0, flow.from))]);
+        let mut heap = BinaryHeap::from([Reverse((ahead(flow.from).saturating_mul(self.tick), 0, flow.from))]);
         while let Some(Reverse((_, price, node))) = heap.pop() {
             if node == flow.to {
                 break;
@@ -147,29 +174,25 @@ impl<'a> Search<'a> {
             }
             for &link in machine.outgoing(node) {
                 let next = machine.links()[link].target;
-                if ahead[next.index()] >= UNREACHABLE {
+                if ahead(next) >= UNREACHABLE {
                     continue;
                 }
                 let through = price.saturating_add(self.price(link, flow.words));
                 let (seen, known, _) = self.reached[next.index()];
                 if seen != epoch || through < known {
                     self.reached[next.index()] = (epoch, through, link);
-                    heap.push(Reverse((
-                        through.saturating_add(ahead[next.index()].saturating_mul(self.tick)),
-                        through,
-                        next,
-                    )));
+                    heap.push(Reverse((through.saturating_add(ahead(next).saturating_mul(self.tick)), through, next)));
                 }
             }
         }
-        let mut path = Vec::new();
+        let start = self.hops.len();
         let mut node = flow.to;
         while node != flow.from {
             let link = self.reached[node.index()].2;
-            path.push(link);
+            self.hops.push(link);
             node = machine.links()[link].source;
         }
-        path.reverse();
-        Some(path.into())
+        self.hops[start..].reverse();
+        Some(Path { start, length: (self.hops.len() - start) as u32 })
     }
 }

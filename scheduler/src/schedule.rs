@@ -1,6 +1,7 @@
 //! A schedule: where and when everything of one metacycle happens, before it is written as calendars.
 
 use sim_core::{ActorId, ChannelId, LinkId, NodeId};
+use std::ops::Range;
 
 /// The schedule of U iterations; activation a of everything is a metacycles later.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +14,18 @@ pub struct Schedule {
     pub firings: Vec<ScheduledFiring>,
     /// All words that cross links, by channel, token and word.
     pub transports: Vec<Transport>,
+    /// The frames of all transports; see [`Schedule::hops`].
+    pub hops: Vec<Hop>,
     /// Memory, by node and address.
     pub buffers: Vec<Buffer>,
+}
+
+impl Schedule {
+    /// The frames of one of the transports, in order, at least one.
+    #[must_use]
+    pub fn hops(&self, transport: &Transport) -> &[Hop] {
+        &self.hops[transport.hops.clone()]
+    }
 }
 
 /// One firing.
@@ -45,8 +56,8 @@ pub struct Transport {
     pub word: u32,
     /// Index of the producing firing in `Schedule::firings`.
     pub producer: u32,
-    /// The links in order, at least one.
-    pub hops: Box<[Hop]>,
+    /// Where its frames are in `Schedule::hops`.
+    pub hops: Range<usize>,
 }
 
 /// One frame of a transport.

@@ -16,7 +16,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn actor(name: &str, exec: u64, state: ActorState, outputs: Vec<MixPort>) -> Actor {
     let behaviour = Arc::new(Mix::new(name, outputs));
-    Actor { name: name.into(), exec: vec![exec], state, behaviour, pin: None, fed: false, place: None }
+    Actor { name: name.into(), exec: [exec].into(), state, behaviour, pin: None, fed: false, place: None }
 }
 
 fn channel(name: &str, (source, produce): (u32, u32), (target, consume): (u32, u32), count: u64) -> Channel {
@@ -26,8 +26,8 @@ fn channel(name: &str, (source, produce): (u32, u32), (target, consume): (u32, u
         source_port: 0,
         target: ActorId(target),
         target_port: 0,
-        produce: vec![produce],
-        consume: vec![consume],
+        produce: [produce].into(),
+        consume: [consume].into(),
         token_bits: 150,
         initial: InitialTokens { count, values: InitialValues::Mix },
         place: None,
@@ -36,7 +36,7 @@ fn channel(name: &str, (source, produce): (u32, u32), (target, consume): (u32, u
 
 /// Several rates, an actor with state, and one whose long firings end long after they began.
 fn app() -> App {
-    let port = |rate| vec![MixPort { rates: vec![rate], words: 3 }];
+    let port = |rate| vec![MixPort { rates: [rate].into(), words: 3 }];
     let actors = vec![
         actor("source", 2, ActorState::None, port(3)),
         actor("slow", 40, ActorState::None, port(1)),
@@ -59,7 +59,8 @@ fn main() {
         let program = calendars::lower(&app, &machine, &compiled.calendars).unwrap();
         for digest in [DigestLevel::Off, DigestLevel::State, DigestLevel::Events] {
             let channels: Vec<_> = app.channels().ids().collect();
-            let options = RunOptions { iterations: 100_000, digest, record: channels.clone(), channels };
+            let options =
+                RunOptions { iterations: 100_000, digest, record: channels.clone(), channels, ..RunOptions::default() };
             let mut engine = Engine::new(&app, &program, &options).unwrap();
             engine.advance(2_000).unwrap();
             let region = Region::new(ALLOCATOR);

@@ -6,8 +6,9 @@
 use crate::csr::Csr;
 use crate::ids::{ActorId, ChannelId, IdVec, NodeId};
 use crate::mix;
+use smol_str::SmolStr;
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -50,6 +51,47 @@ pub enum State<'a> {
     Opaque(&'a mut (dyn Any + Send)),
 }
 
+/// Firings of one entry of a calendar, in consecutive metacycles.
+pub struct FiringRun<'a> {
+    /// The first firing; afterwards the next.
+    pub(crate) next: Firing,
+    /// From the index of one firing to that of the next.
+    pub(crate) step: u64,
+    /// How many were handed out; outlives a panic.
+    pub(crate) started: &'a mut usize,
+    pub(crate) state: State<'a>,
+    /// Inputs of all firings, one after the other, and the words of one.
+    pub(crate) inputs: &'a [u64],
+    pub(crate) input_words: usize,
+    /// Rows for the outputs, the words of one firing's outputs, and those of a row, which may be more.
+    pub(crate) outputs: &'a mut [u64],
+    pub(crate) output_words: usize,
+    pub(crate) stride: usize,
+    pub(crate) firings: usize,
+}
+
+impl FiringRun<'_> {
+    /// The next firing with what [`Behaviour::fire`] takes; `None` after the last.
+    #[inline]
+    pub fn advance(&mut self) -> Option<(Firing, State<'_>, &[u64], &mut [u64])> {
+        if *self.started == self.firings {
+            return None;
+        }
+        *self.started += 1;
+        let firing = self.next;
+        self.next.index += self.step;
+        let state = match &mut self.state {
+            State::Words(words) => State::Words(words),
+            State::Opaque(state) => State::Opaque(*state),
+        };
+        let (inputs, rest) = self.inputs.split_at(self.input_words);
+        self.inputs = rest;
+        let (row, rest) = std::mem::take(&mut self.outputs).split_at_mut(self.stride);
+        self.outputs = rest;
+        Some((firing, state, inputs, &mut row[..self.output_words]))
+    }
+}
+
 /// What a firing does. Deterministic: outputs and new state depend on nothing but the arguments.
 pub trait Behaviour: Send + Sync {
     /// Executes one firing.
@@ -57,6 +99,14 @@ pub trait Behaviour: Send + Sync {
     /// `inputs` are the consumed words: channels by target port, tokens in FIFO order, words of a token in order.
     /// `outputs` are the words to produce, laid out likewise by source port; an output that feeds several channels is there once.
     fn fire(&self, firing: Firing, state: State<'_>, inputs: &[u64], outputs: &mut [u64]);
+
+    /// Executes several firings in a row. There is nothing to gain by another body: this one is compiled once per type of
+    /// behaviour, so that an engine pays one virtual call per run of firings, and the firings themselves are inlined.
+    fn fire_run(&self, run: &mut FiringRun<'_>) {
+        while let Some((firing, state, inputs, outputs)) = run.advance() {
+            self.fire(firing, state, inputs, outputs);
+        }
+    }
 
     /// A fresh state for a run, for actors with [`ActorState::Opaque`].
     fn opaque_state(&self) -> Option<Box<dyn Any + Send>> {
@@ -90,7 +140,7 @@ pub struct Actor {
     /// Unique name.
     pub name: String,
     /// Duration of a firing in ticks as the user gave it, indexed by phase; the number of phases is its length. 0 is compiled as 1.
-    pub exec: Vec<u64>,
+    pub exec: Arc<[u64]>,
     /// What it keeps between firings.
     pub state: ActorState,
     /// What a firing does.
@@ -100,7 +150,7 @@ pub struct Actor {
     /// Whether its tokens come from outside (see [`App::feed`]).
     pub fed: bool,
     /// Where it was declared.
-    pub place: Option<SourcePlace>,
+    pub place: Option<Box<SourcePlace>>,
 }
 
 impl Actor {
@@ -162,10 +212,12 @@ impl InitialTokens {
 }
 
 /// An edge of the dataflow graph: a FIFO of tokens.
+///
+/// There may be millions: short names lie inside, and channels of equal rates may share their lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Channel {
     /// Unique name.
-    pub name: String,
+    pub name: SmolStr,
     /// The producer.
     pub source: ActorId,
     /// Its output port; channels that share one carry the same tokens.
@@ -175,15 +227,15 @@ pub struct Channel {
     /// Its input port; one channel each.
     pub target_port: u32,
     /// Tokens produced per firing, indexed by the producer's phase.
-    pub produce: Vec<u32>,
+    pub produce: Arc<[u32]>,
     /// Tokens consumed per firing, indexed by the consumer's phase.
-    pub consume: Vec<u32>,
+    pub consume: Arc<[u32]>,
     /// Size of a token in bits as declared.
     pub token_bits: u64,
     /// Tokens present before tick 0.
     pub initial: InitialTokens,
     /// Where it was declared.
-    pub place: Option<SourcePlace>,
+    pub place: Option<Box<SourcePlace>>,
 }
 
 impl Channel {
@@ -224,13 +276,38 @@ impl Channel {
 }
 
 /// A dataflow application. A value that exists is well-formed; whether it is consistent and live is the analyses' verdict.
+///
+/// A clone costs nothing: it shares all parts.
 #[derive(Clone, Debug)]
 pub struct App {
     name: String,
-    actors: IdVec<ActorId, Actor>,
-    channels: IdVec<ChannelId, Channel>,
-    inputs: Csr<ActorId, ChannelId>,
-    outputs: Csr<ActorId, ChannelId>,
+    actors: Arc<IdVec<ActorId, Actor>>,
+    channels: Arc<IdVec<ChannelId, Channel>>,
+    inputs: Arc<Csr<ActorId, ChannelId>>,
+    outputs: Arc<Csr<ActorId, ChannelId>>,
+}
+
+/// What there may be too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// Tokens per firing and port.
+    Rate,
+    /// Words of one token.
+    TokenWords,
+    /// Words of the initial tokens of a channel and of all channels before it.
+    InitialWords,
+}
+
+impl Figure {
+    fn told(self, channel: &str, found: u64) -> String {
+        match self {
+            Self::Rate => format!("channel `{channel}` has a rate of {found}"),
+            Self::TokenWords => format!("tokens of channel `{channel}` have {found} words"),
+            Self::InitialWords => {
+                format!("initial tokens of channel `{channel}` and of the channels before it have {found} words")
+            }
+        }
+    }
 }
 
 /// Why parts do not make an application.
@@ -312,14 +389,14 @@ pub enum AppError {
         actor: String,
     },
     /// A rate, token or number of initial tokens beyond the limits.
-    #[error("channel `{channel}` has {what} {found}, allowed are at most {limit}")]
+    #[error("{}, allowed are at most {limit}", figure.told(channel, *found))]
     TooLarge {
         /// The channel's name.
         channel: String,
         /// Its id.
         id: ChannelId,
         /// Which figure.
-        what: &'static str,
+        figure: Figure,
         /// Its value.
         found: u64,
         /// The largest legal value.
@@ -371,11 +448,11 @@ impl App {
         let by = |end: fn(&Channel) -> (ActorId, u32)| {
             let mut order: Vec<ChannelId> = channels.ids().collect();
             order.sort_by_key(|&id| (end(&channels[id]), id));
-            Csr::group(actors.len(), order.into_iter().map(|id| (end(&channels[id]).0, id)))
+            Arc::new(Csr::group(actors.len(), order.iter().map(|&id| (end(&channels[id]).0, id))))
         };
         let inputs = by(|c| (c.target, c.target_port));
         let outputs = by(|c| (c.source, c.source_port));
-        let app = Self { name: name.into(), actors, channels, inputs, outputs };
+        let app = Self { name: name.into(), actors: Arc::new(actors), channels: Arc::new(channels), inputs, outputs };
         app.check_ports()?;
         Ok(app)
     }
@@ -456,7 +533,7 @@ impl App {
     /// If `actor` is not a fed source.
     #[must_use]
     pub fn feed(mut self, actor: ActorId, words: Arc<[u64]>) -> Self {
-        let fed = &mut self.actors[actor];
+        let fed = &mut Arc::make_mut(&mut self.actors)[actor];
         assert!(fed.fed, "`{}` is not a fed source", fed.name);
         fed.behaviour = Arc::new(Fed { words });
         self
@@ -467,11 +544,11 @@ impl App {
     /// # Errors
     /// [`AppError::TooLarge`] for too many words.
     pub fn with_token_bits(&self, bits: u64) -> Result<Self, AppError> {
-        let mut channels = self.channels.clone();
+        let mut channels = IdVec::clone(&self.channels);
         for channel in channels.values_mut() {
             channel.token_bits = bits;
         }
-        let mut actors = self.actors.clone();
+        let mut actors = IdVec::clone(&self.actors);
         for (id, actor) in actors.iter_mut() {
             let words = u32::try_from(bits.div_ceil(64).clamp(1, limits::TOKEN_WORDS)).expect("limited");
             let ports = self
@@ -486,7 +563,7 @@ impl App {
     fn check_ports(&self) -> Result<(), AppError> {
         for (actor, data) in self.actors.iter() {
             let port_error = |id: ChannelId, side, port, problem| {
-                let channel = self.channels[id].name.clone();
+                let channel = self.channels[id].name.to_string();
                 Err(AppError::Port { channel, id, actor: data.name.clone(), side, port, problem })
             };
             for (i, &id) in self.inputs(actor).iter().enumerate() {
@@ -533,9 +610,9 @@ fn check_actors(actors: &IdVec<ActorId, Actor>) -> Result<(), AppError> {
     if actors.is_empty() {
         return Err(AppError::Empty);
     }
-    let mut names = BTreeMap::new();
+    let mut names = HashSet::with_capacity(actors.len());
     for (id, actor) in actors.iter() {
-        if names.insert(actor.name.as_str(), id).is_some() {
+        if !names.insert(actor.name.as_str()) {
             return Err(AppError::DuplicateActor { name: actor.name.clone(), second: id });
         }
         if actor.exec.is_empty() || actor.phases() > limits::PHASES {
@@ -549,11 +626,11 @@ fn check_actors(actors: &IdVec<ActorId, Actor>) -> Result<(), AppError> {
 }
 
 fn check_channels(actors: &IdVec<ActorId, Actor>, channels: &IdVec<ChannelId, Channel>) -> Result<(), AppError> {
-    let mut names = BTreeMap::new();
+    let mut names = HashSet::with_capacity(channels.len());
     let mut initial_words = 0_u64;
     for (id, c) in channels.iter() {
-        let channel = || c.name.clone();
-        if names.insert(c.name.as_str(), id).is_some() {
+        let channel = || c.name.to_string();
+        if !names.insert(c.name.as_str()) {
             return Err(AppError::DuplicateChannel { name: channel(), second: id });
         }
         for (end, rates) in [(c.source, &c.produce), (c.target, &c.consume)] {
@@ -568,18 +645,12 @@ fn check_channels(actors: &IdVec<ActorId, Actor>, channels: &IdVec<ChannelId, Ch
                 return Err(AppError::ZeroRates { channel: channel(), id, actor: actor.name.clone() });
             }
             let rate = u64::from(rates.iter().copied().max().unwrap_or(0));
-            check_limit(c, id, "a rate of", rate, limits::RATE)?;
+            check_limit(c, id, Figure::Rate, rate, limits::RATE)?;
         }
-        check_limit(c, id, "tokens whose size in words is", c.token_bits.div_ceil(64), limits::TOKEN_WORDS)?;
+        check_limit(c, id, Figure::TokenWords, c.token_bits.div_ceil(64), limits::TOKEN_WORDS)?;
         let words = c.initial.count.saturating_mul(u64::from(c.token_words()));
         initial_words = initial_words.saturating_add(words);
-        check_limit(
-            c,
-            id,
-            "together with the channels before it initial tokens whose size in words is",
-            initial_words,
-            limits::INITIAL_WORDS,
-        )?;
+        check_limit(c, id, Figure::InitialWords, initial_words, limits::INITIAL_WORDS)?;
         let given = match &c.initial.values {
             InitialValues::List(list) => list.len() as u64,
             InitialValues::Repeat(one) => one.len() as u64 * c.initial.count,
@@ -592,9 +663,9 @@ fn check_channels(actors: &IdVec<ActorId, Actor>, channels: &IdVec<ChannelId, Ch
     Ok(())
 }
 
-fn check_limit(c: &Channel, id: ChannelId, what: &'static str, found: u64, limit: u64) -> Result<(), AppError> {
+fn check_limit(c: &Channel, id: ChannelId, figure: Figure, found: u64, limit: u64) -> Result<(), AppError> {
     if found > limit {
-        return Err(AppError::TooLarge { channel: c.name.clone(), id, what, found, limit });
+        return Err(AppError::TooLarge { channel: c.name.to_string(), id, figure, found, limit });
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! Digests: what two runs must agree on, to the bit.
 //!
 //! A *channel digest* chains `mix64` over a channel's produced tokens; the *stream digest* folds all of them and depends
-//! on the application alone. The *run digest* also covers the machine: per epoch a BLAKE3 leaf per node, a root over the
-//! nodes in id order, and a chain over the epochs. Whoever executes a run (engine or oracle) feeds these types in the
-//! order that their methods state; nothing here knows how.
+//! on the application alone. The *run digest* also covers the machine: per epoch a BLAKE3 leaf per node, the sum of the
+//! leaves as root, and a BLAKE3 chain over the epochs. Within a node every item is hashed together with its place, and
+//! the hashes are added up: whoever executes a run (engine or oracle) feeds these types in any order, from any number of
+//! threads. The sums guard against faults, not against somebody who looks for collisions.
 
-use crate::ids::{ActorId, LinkId};
+use crate::ids::{ActorId, LinkId, NodeId};
 use crate::mix::{fnv, mix64};
 use crate::time::Tick;
 use std::fmt;
@@ -66,87 +67,162 @@ pub const fn epoch_ticks(metacycle: i64) -> i64 {
     (1024_u64.div_ceil(metacycle as u64) * metacycle as u64) as i64
 }
 
-/// A node's leaf of one epoch.
-pub type Leaf = [u8; 32];
-
-/// Gathers what a *state* leaf covers, in this order: live words by address, frames by (link, send tick), actor states
-/// and firing counts by actor, the hash of what actors without outputs consumed.
-#[derive(Clone, Debug, Default)]
-pub struct StateLeaf {
-    words: Vec<u64>,
+/// Hash of one word with the place that it stands for; never the sum of simpler ones, so that errors do not cancel.
+///
+/// A product of 64 × 64 bits folded in half, as in wyhash and XXH3; both factors hold the word, and one of them the key.
+#[inline]
+fn keyed(key: u64, word: u64) -> u64 {
+    let mixed = word ^ key;
+    fold(mixed, mixed.rotate_left(32) ^ 0xa076_1d64_78bd_642f)
 }
 
+#[inline]
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product >> 64) as u64 ^ product as u64
+}
+
+/// Sum of the hashes of `words`, each with its position: two words per product.
+#[inline]
+fn keyed_words(key: u64, words: &[u64]) -> u64 {
+    let (mut sum, mut key) = (0_u64, key);
+    let (pairs, rest) = words.as_chunks::<2>();
+    for [a, b] in pairs {
+        sum = sum.wrapping_add(fold(a ^ key, b ^ key.rotate_left(32)));
+        key = key.wrapping_add(0xe703_7ed1_a0b4_28db);
+    }
+    rest.iter().fold(sum, |sum, &word| sum.wrapping_add(keyed(key, word)))
+}
+
+/// A node's leaf of one epoch: a cryptographic hash of what the node gathered, zero if that is nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leaf([u64; 4]);
+
+impl Leaf {
+    fn new(node: NodeId, gathered: u64) -> Self {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&node.0.to_le_bytes());
+        bytes[8..].copy_from_slice(&gathered.to_le_bytes());
+        let hash = blake3::hash(&bytes);
+        let (lanes, _) = hash.as_bytes().as_chunks::<8>();
+        Self([0, 1, 2, 3].map(|lane| u64::from_le_bytes(lanes[lane])))
+    }
+}
+
+/// The sum of the leaves of nodes: whoever holds some of them adds up his own, in any order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Root([u64; 4]);
+
+impl Root {
+    /// Adds a leaf.
+    pub fn add(&mut self, leaf: &Leaf) {
+        self.merge(&Root(leaf.0));
+    }
+
+    /// Takes a leaf away that was added.
+    pub fn remove(&mut self, leaf: &Leaf) {
+        for (lane, &leaf) in self.0.iter_mut().zip(&leaf.0) {
+            *lane = lane.wrapping_sub(leaf);
+        }
+    }
+
+    /// Adds the leaves of another part of the machine.
+    pub fn merge(&mut self, other: &Root) {
+        for (lane, &other) in self.0.iter_mut().zip(&other.0) {
+            *lane = lane.wrapping_add(other);
+        }
+    }
+}
+
+/// Gathers what a *state* leaf covers: live words, frames in flight on outgoing links, actor states, firing counts, the
+/// hash of what actors without outputs consumed. In any order: every item carries its own place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateLeaf(u64);
+
 impl StateLeaf {
+    fn item(&mut self, kind: u64, what: u64, position: u64, word: u64) {
+        let key = mix64(mix64(kind << 32 ^ what) ^ position);
+        self.0 = self.0.wrapping_add(mix64(word ^ key));
+    }
+
     /// A word that is visible and still has a scheduled read.
+    #[inline]
     pub fn live_word(&mut self, address: u32, word: u64) {
-        self.words.extend([1, u64::from(address), word]);
+        self.item(1, 0, u64::from(address), word);
     }
 
     /// A frame in flight on an outgoing link.
+    #[inline]
     pub fn frame(&mut self, link: LinkId, sent: Tick, word: u64) {
-        self.words.extend([2, u64::from(link.0), sent.0 as u64, word]);
+        self.item(2, u64::from(link.0), sent.0 as u64, word);
     }
 
-    /// The plain state of an actor whose home is this node; empty states are not reported.
+    /// The plain state of an actor whose home is this node.
     pub fn actor_state(&mut self, actor: ActorId, state: &[u64]) {
-        self.words.extend([3, u64::from(actor.0), state.len() as u64]);
-        self.words.extend_from_slice(state);
+        for (position, &word) in (0..).zip(state) {
+            self.item(3, u64::from(actor.0), position, word);
+        }
     }
 
     /// How many firings of an actor ended on this node so far; zero counts are not reported.
     pub fn firings(&mut self, actor: ActorId, count: u64) {
-        self.words.extend([4, u64::from(actor.0), count]);
+        self.item(4, u64::from(actor.0), 0, count);
     }
 
-    /// Running hash of what actors without outputs consumed on this node; not reported where no such firing ended.
+    /// Hash of what actors without outputs consumed on this node; not reported where no such firing ended.
     pub fn consumed(&mut self, hash: ConsumedHash) {
-        self.words.extend([5, hash.0]);
+        self.item(5, 0, 0, hash.0);
     }
 
-    /// The leaf; empties the gathered words.
-    pub fn finish(&mut self) -> Leaf {
-        let mut hasher = blake3::Hasher::new();
-        for word in self.words.drain(..) {
-            hasher.update(&word.to_le_bytes());
-        }
-        *hasher.finalize().as_bytes()
+    /// The leaf of `node`.
+    #[must_use]
+    pub fn finish(self, node: NodeId) -> Leaf {
+        if self == Self::default() { Leaf::default() } else { Leaf::new(node, self.0) }
     }
 }
 
-/// Running hash of what actors without outputs consumed on one node, firings by (end, core).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// Running hash of what actors without outputs consumed on one node: a sum over firings, in any order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct ConsumedHash(pub u64);
 
 impl ConsumedHash {
-    /// Appends one firing with its consumed words.
+    /// Adds one firing with its consumed words.
     pub fn update(&mut self, actor: ActorId, index: u64, inputs: &[u64]) {
-        let start = mix64(mix64(self.0 ^ u64::from(actor.0)) ^ index);
-        self.0 = inputs.iter().fold(start, |hash, &word| mix64(hash ^ word));
+        let key = mix64(mix64(u64::from(actor.0)) ^ index);
+        self.0 = self.0.wrapping_add(key).wrapping_add(keyed_words(key, inputs));
     }
 }
 
-/// Running hash of one node's events, which must be fed in this order: by tick; within a tick the firings in their last
-/// tick by core, then the frames sent by link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// Running hash of one node's events: a sum over all of them, each with its tick and place, so that they may come in any
+/// order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct EventHash(pub u64);
 
 impl EventHash {
+    /// Where an event stands: one product per event.
+    #[inline]
+    fn key(tick: Tick, kind: u64, what: u64) -> u64 {
+        fold(tick.0 as u64 ^ 0x8bb8_4b93_962e_acc9, (kind << 32 | what) ^ 0x2d35_8dcc_aa6c_78a5)
+    }
+
     /// A firing in its last tick.
+    #[inline]
     pub fn firing(&mut self, last: Tick, actor: ActorId, index: u64, inputs: &[u64], outputs: &[u64]) {
-        let start = mix64(mix64(mix64(self.0 ^ last.0 as u64) ^ (1 << 32) ^ u64::from(actor.0)) ^ index);
-        let read = inputs.iter().fold(start, |hash, &word| mix64(hash ^ word));
-        self.0 = outputs.iter().fold(mix64(read ^ inputs.len() as u64), |hash, &word| mix64(hash ^ word));
+        let key = Self::key(last, 1, u64::from(actor.0)) ^ index;
+        let read = keyed_words(key, inputs);
+        self.0 = self.0.wrapping_add(key).wrapping_add(read).wrapping_add(keyed_words(!key, outputs));
     }
 
     /// A frame sent.
+    #[inline]
     pub fn frame(&mut self, sent: Tick, link: LinkId, word: u64) {
-        self.0 = mix64(mix64(mix64(self.0 ^ sent.0 as u64) ^ (2 << 32) ^ u64::from(link.0)) ^ word);
+        self.0 = self.0.wrapping_add(keyed(Self::key(sent, 2, u64::from(link.0)), word));
     }
 
-    /// The leaf of an epoch; the hash goes on.
+    /// The leaf of `node` at the end of an epoch; the hash goes on.
     #[must_use]
-    pub fn leaf(self) -> Leaf {
-        *blake3::hash(&self.0.to_le_bytes()).as_bytes()
+    pub fn leaf(self, node: NodeId) -> Leaf {
+        if self == Self::default() { Leaf::default() } else { Leaf::new(node, self.0) }
     }
 }
 
@@ -167,13 +243,13 @@ impl RunDigest {
         Self { level, chain: *hasher.finalize().as_bytes() }
     }
 
-    /// Appends an epoch that ends before tick `end`, with one leaf per node in id order.
-    pub fn close_epoch<'a>(&mut self, end: Tick, leaves: impl IntoIterator<Item = &'a Leaf>) {
+    /// Appends an epoch that ends before tick `end`, with the sum of the leaves of all nodes.
+    pub fn close_epoch(&mut self, end: Tick, root: &Root) {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.chain);
         hasher.update(&end.0.to_le_bytes());
-        for leaf in leaves {
-            hasher.update(leaf);
+        for lane in root.0 {
+            hasher.update(&lane.to_le_bytes());
         }
         self.chain = *hasher.finalize().as_bytes();
     }

@@ -4,6 +4,7 @@
 //! The meaning of one tick is written down in `ARCHITECTURE.md`.
 
 pub mod app;
+pub mod clock;
 pub mod csr;
 pub mod digest;
 pub mod engine;
@@ -14,10 +15,12 @@ pub mod program;
 pub mod random;
 pub mod reference;
 pub mod run;
+pub mod shard;
 pub mod time;
 
 pub use app::{
-    Actor, ActorState, App, AppError, Behaviour, Channel, Firing, InitialTokens, InitialValues, SourcePlace, State,
+    Actor, ActorState, App, AppError, Behaviour, Channel, Figure, Firing, InitialTokens, InitialValues, SourcePlace,
+    State,
 };
 pub use csr::Csr;
 pub use ids::{ActorId, ChannelId, Id, IdVec, LinkId, NodeId};

@@ -3,6 +3,7 @@
 //! `mix64` is the finaliser of SplitMix64 (Steele, Lea & Flood, OOPSLA 2014); `fnv` is 64-bit FNV-1a.
 
 use crate::app::{Behaviour, Firing, State};
+use std::sync::Arc;
 
 /// One step of SplitMix64.
 #[must_use]
@@ -36,7 +37,7 @@ pub const fn initial_word(channel: u64, token: u64, word: u64) -> u64 {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MixPort {
     /// Tokens produced per firing, indexed by phase.
-    pub rates: Vec<u32>,
+    pub rates: Arc<[u32]>,
     /// Words per token.
     pub words: u32,
 }

@@ -1,18 +1,22 @@
-//! Programs: what an engine executes, as flat arrays grouped by the slots of a metacycle.
+//! Programs: what an engine executes, as flat arrays of firings, of the words that they produce, and of the frames that
+//! carry these words.
 //!
-//! A program says what happens in every slot in which anything happens: firings in their *last* tick, words that leave,
-//! words that arrive. It holds nothing that depends on the length of a run, and nothing changes while it is executed:
-//! where an entry stands in its rotation follows from the number of the metacycle alone. The checks that turn calendars
-//! into a program live in the `calendars` crate; here are its parts, their order, and what follows from the order.
+//! Every word that a machine ever holds was produced by one firing (or is an initial token), and is never changed: frames
+//! and memories only say where it is. So a program names words by what produced them, a [`Product`]: a firing reads
+//! products, and a frame carries a word of one. Where a word is kept until its last use is an engine's own affair. The
+//! checks that turn calendars into a program, and prove that addresses mean these words, live in the `calendars` crate.
+//!
+//! Entries repeat every metacycle of M ticks: activation a of an entry that stands at tick t acts at tick t + a·M. It
+//! belongs to iteration a·U + `place`; a run executes the activations of its iterations and no other.
 
-mod build;
+mod names;
 mod order;
 
-pub use build::ProgramBuilder;
-
-use crate::ids::{ActorId, IdVec, LinkId, NodeId};
-use crate::machine::Link;
-use std::collections::BTreeMap;
+use crate::csr::Ranges;
+use crate::ids::{ActorId, ChannelId, IdVec, LinkId, NodeId};
+use crate::machine::{Link, Machine};
+use crate::time::Tick;
+use names::Names;
 use std::ops::Range;
 
 /// Limits on what one program may hold; beyond them lowering is an error.
@@ -25,120 +29,200 @@ pub mod limits {
     pub const TICKS: i64 = 1 << 50;
 }
 
+crate::ids! {
+    /// A firing that happens once per metacycle; numbered by (node, slot of its last tick, core).
+    FiringId("firing#");
+    /// The words that one firing produces on one channel, or a part of them; numbered by firing.
+    ProductId("product#");
+    /// A word that is sent and stored once per metacycle; numbered by (link, slot).
+    FrameId("frame#");
+}
+
 /// A rotating address in one node's memory: activation a uses `base + stride · ((a + phase) mod count)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RotatingAddress {
     /// Address of the first copy.
     pub base: u32,
-    /// Words from one copy to the next.
+    /// Words from one copy to the next; 0 if there is one copy.
     pub stride: u32,
     /// Number of copies, at least 1.
     pub count: u32,
-    /// Which copy activation 0 uses.
+    /// Which copy activation 0 uses, below `count`.
     pub phase: u32,
 }
 
-/// When an entry acts: activation a in metacycle `first` + a, for iteration a·U + `place`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Activity {
-    /// The metacycle of activation 0.
-    pub first: u64,
-    /// Place among the U iterations of a metacycle.
-    pub place: u32,
-}
-
-/// A word that is sent and stored once per metacycle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transport {
-    /// The link that carries it.
-    pub link: LinkId,
-    /// Slot in which it is sent.
-    pub slot: i64,
-    /// When it is sent.
-    pub activity: Activity,
-    /// Where it is read, at the link's source.
-    pub from: RotatingAddress,
-    /// Where it is stored, at the link's target.
-    pub to: RotatingAddress,
+impl RotatingAddress {
+    /// The address that activation `activation` uses; activations before the first are negative.
+    #[must_use]
+    pub fn at(self, activation: i64) -> u32 {
+        if self.count == 1 {
+            return self.base;
+        }
+        let count = i64::from(self.count);
+        let copy = (activation.rem_euclid(count) + i64::from(self.phase)) % count;
+        self.base + self.stride * copy as u32
+    }
 }
 
 /// A firing that happens once per metacycle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedFiring {
+    /// Last tick of activation 0: inputs are still visible then, and outputs become visible one tick later.
+    pub last: Tick,
+    /// Ticks that it takes, at least 1.
+    pub exec: i64,
     /// The node that executes it.
     pub node: NodeId,
-    /// The core that it holds.
-    pub core: u32,
     /// The actor.
     pub actor: ActorId,
     /// Number of the firing among the actor's firings of a metacycle.
     pub index: u32,
     /// Its phase.
     pub phase: u32,
-    /// Slot of its first tick.
-    pub slot: i64,
-    /// Ticks that it takes, at least 1.
-    pub exec: i64,
-    /// When it starts.
-    pub activity: Activity,
+    /// Place among the U iterations of a metacycle.
+    pub place: u32,
+    /// What it consumes, in the order of its inputs.
+    pub reads: Range<u32>,
+    /// What it produces, channel by channel.
+    pub products: Range<u32>,
+    /// Words that it consumes.
+    pub input_words: u32,
+    /// Words that it produces, an output that feeds several channels counted once.
+    pub output_words: u32,
 }
 
-/// Consecutive words that a firing reads.
+/// Consecutive words that a firing consumes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConsumedWords {
-    /// Address of the first word.
-    pub address: RotatingAddress,
+pub struct Read {
+    /// What they are part of.
+    pub product: ProductId,
+    /// Activation of the reader minus activation of the product. Activations before the first are initial tokens.
+    pub lag: u32,
+    /// The first word.
+    pub word: u32,
     /// Number of words, at least 1.
     pub words: u32,
 }
 
-/// Consecutive words that a firing writes.
+/// Consecutive words that a firing produces on one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProducedWords {
-    /// Address of the first word.
-    pub address: RotatingAddress,
-    /// Number of words, at least 1.
-    pub words: u32,
+pub struct Product {
+    /// Who produces them.
+    pub firing: FiringId,
+    /// The channel.
+    pub channel: ChannelId,
     /// Position of the first word among the firing's outputs, laid out by source port.
-    pub position: u32,
+    pub staged: u32,
+    /// Number of words, at least 1.
+    pub words: u32,
+    /// Position of the first word among those that the channel gets in a metacycle.
+    pub position: u64,
+    /// Where the firing's node keeps them.
+    pub address: RotatingAddress,
 }
 
-/// What an engine executes. Made by a [`ProgramBuilder`].
+/// A word that is sent on a link, and stored at its other end one latency later, once per metacycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Tick in which activation 0 is sent.
+    pub sent: Tick,
+    /// What the word is part of; activation a of the frame carries activation a of the product.
+    pub product: ProductId,
+    /// The word among those of the product.
+    pub word: u32,
+    /// The frame that brought the word to the link's source; `None` if it was produced there.
+    pub relayed: Option<FrameId>,
+    /// Where it is stored at the link's target.
+    pub to: RotatingAddress,
+    /// Place among the U iterations of a metacycle.
+    pub place: u32,
+}
+
+/// What a program is made of; see [`Program::new`].
+#[derive(Clone, Debug)]
+pub struct ProgramParts {
+    /// Hash of the calendars and the machine: the start of every run digest.
+    pub identity: [u8; 32],
+    /// Ticks of one metacycle.
+    pub metacycle: i64,
+    /// Iterations per metacycle, U.
+    pub unroll: u32,
+    /// Channels of the application.
+    pub channels: usize,
+    /// Actors of the application.
+    pub actors: usize,
+    /// Firings by (node, slot of the last tick, core).
+    pub firings: IdVec<FiringId, PlannedFiring>,
+    /// What firings consume, by firing.
+    pub reads: Vec<Read>,
+    /// What firings produce, by firing.
+    pub products: IdVec<ProductId, Product>,
+    /// Frames by (link, slot).
+    pub frames: IdVec<FrameId, Frame>,
+    /// Link of every frame.
+    pub frames_of: Ranges<LinkId>,
+}
+
+/// What an engine executes.
 #[derive(Clone, Debug)]
 pub struct Program {
     pub(crate) identity: [u8; 32],
     pub(crate) metacycle: i64,
     pub(crate) unroll: u32,
     pub(crate) channels: usize,
-    pub(crate) nodes: IdVec<NodeId, NodeMemory>,
+    pub(crate) names: Names,
     pub(crate) links: IdVec<LinkId, Link>,
     pub(crate) actors: IdVec<ActorId, ActorPlan>,
-    pub(crate) rotors: Rotors,
-    /// Distinct activities, ascending; entries name them by position.
-    pub(crate) classes: Vec<Activity>,
-    /// Slots in which anything happens, ascending.
-    pub(crate) steps: Vec<Step>,
-    /// Firings in their last tick, by (slot, node, core).
-    pub(crate) firings: Vec<FiringEvent>,
-    pub(crate) consumed: Vec<Consumed>,
-    pub(crate) produced: Vec<Produced>,
-    /// Words sent, by (slot, source node, link): where they are read, the class, and the rest.
-    pub(crate) send_from: Vec<Spot>,
-    pub(crate) send_class: Vec<u32>,
-    pub(crate) sends: Vec<Sent>,
-    /// Words stored, by (slot, target node, link): where they are written, the class, and the rest.
-    pub(crate) store_to: Vec<Spot>,
-    pub(crate) store_class: Vec<u32>,
-    pub(crate) stores: Vec<Stored>,
-    /// Words present before tick 0, as (address in the memory of all nodes, word).
-    pub(crate) initial: Vec<(u32, u64)>,
-    /// Words of the outputs of the firings that end in one slot, at most.
-    pub(crate) staged_words: u32,
-    /// Words that one firing consumes, at most.
-    pub(crate) input_words: u32,
+    pub(crate) firings: IdVec<FiringId, PlannedFiring>,
+    pub(crate) firings_on: Ranges<NodeId>,
+    pub(crate) reads: Vec<Read>,
+    pub(crate) products: IdVec<ProductId, Product>,
+    pub(crate) frames: IdVec<FrameId, Frame>,
+    pub(crate) frames_of: Ranges<LinkId>,
+}
+
+/// What holds for all firings of an actor.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ActorPlan {
+    /// Firings per metacycle, U·P·q.
+    pub(crate) firings: u64,
+    /// 0 if firings end in the order of their indices. Otherwise every firing that has ended has an index below that of
+    /// the first that has not, plus this.
+    pub(crate) reorder: u64,
 }
 
 impl Program {
+    /// Freezes what lowering has found.
+    ///
+    /// # Panics
+    /// If the parts are not in the order that [`ProgramParts`] states.
+    #[must_use]
+    pub fn new(machine: &Machine, parts: ProgramParts) -> Self {
+        let ProgramParts { identity, metacycle, unroll, channels, firings, reads, products, frames, frames_of, .. } =
+            parts;
+        assert!(metacycle > 0 && unroll > 0, "lowering refuses empty metacycles");
+        let order = |firing: &PlannedFiring| (firing.node, firing.last.0 % metacycle);
+        assert!(firings.as_slice().is_sorted_by_key(order), "firings are in order");
+        assert_eq!(frames_of.rows(), machine.links().len(), "there is a range for every link");
+        let mut actors = IdVec::filled(ActorPlan::default(), parts.actors);
+        order::order_actors(&mut actors, &firings, metacycle);
+        Self {
+            identity,
+            metacycle,
+            unroll,
+            channels,
+            names: Names::new(machine.nodes().values().map(|node| node.name.as_str())),
+            links: machine.links().clone(),
+            actors,
+            firings_on: Ranges::of_sorted(machine.nodes().len(), firings.values().map(|firing| firing.node)),
+            firings,
+            reads,
+            products,
+            frames,
+            frames_of,
+        }
+    }
+
     /// Hash of the calendars and the machine that this program was made from: the start of every run digest.
     #[must_use]
     pub fn identity(&self) -> &[u8; 32] {
@@ -157,6 +241,12 @@ impl Program {
         self.unroll
     }
 
+    /// Number of nodes.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.firings_on.rows()
+    }
+
     /// Firings per metacycle, of all actors.
     #[must_use]
     pub fn firings(&self) -> usize {
@@ -166,161 +256,41 @@ impl Program {
     /// Frames per metacycle, on all links.
     #[must_use]
     pub fn frames(&self) -> usize {
-        self.sends.len()
+        self.frames.len()
     }
 
-    /// Words of memory, of all nodes.
+    /// Bytes of the program's own arrays: what calendars cost an engine.
     #[must_use]
-    pub fn memory_words(&self) -> u64 {
-        self.nodes.values().map(|node| u64::from(node.words)).sum()
-    }
-}
-
-/// A node's part of the memory that all nodes share.
-#[derive(Clone, Debug)]
-pub(crate) struct NodeMemory {
-    pub(crate) name: String,
-    pub(crate) start: u32,
-    pub(crate) words: u32,
-}
-
-/// What holds for all firings of an actor.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct ActorPlan {
-    /// Firings per metacycle, U·P·q.
-    pub(crate) firings: u64,
-    /// 0 if firings end in the order of their indices. Otherwise every firing that has ended has an index below that of
-    /// the first that has not, plus this.
-    pub(crate) reorder: u64,
-}
-
-/// All that happens in one slot, as ranges of the program's arrays.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Step {
-    pub(crate) slot: i64,
-    pub(crate) firings: Range<usize>,
-    pub(crate) sends: Range<usize>,
-    pub(crate) stores: Range<usize>,
-}
-
-/// A firing in its last tick.
-#[derive(Clone, Debug)]
-pub(crate) struct FiringEvent {
-    /// Metacycle of the last tick of activation 0.
-    pub(crate) first: u64,
-    /// Slot of its last tick.
-    pub(crate) slot: i64,
-    pub(crate) exec: i64,
-    pub(crate) node: NodeId,
-    pub(crate) actor: ActorId,
-    pub(crate) index: u32,
-    pub(crate) phase: u32,
-    pub(crate) class: u32,
-    pub(crate) inputs: Range<u32>,
-    pub(crate) outputs: Range<u32>,
-    /// Where its outputs are staged until the writes of the tick, and how many words they are.
-    pub(crate) stage: Range<u32>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Consumed {
-    pub(crate) spot: Spot,
-    pub(crate) words: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Produced {
-    pub(crate) spot: Spot,
-    pub(crate) words: u32,
-    /// Staged position of its first word.
-    pub(crate) staged: u32,
-}
-
-/// What the hot loop does not need to know of a word sent.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sent {
-    pub(crate) link: LinkId,
-    pub(crate) slot: i64,
-}
-
-/// What the hot loop does not need to know of a word stored.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stored {
-    /// The word's position among those sent.
-    pub(crate) send: u32,
-    pub(crate) node: NodeId,
-    pub(crate) slot: i64,
-}
-
-/// A rotating word of a flat memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Spot {
-    pub(crate) base: u32,
-    pub(crate) stride: u32,
-    pub(crate) rotor: u32,
-}
-
-impl Spot {
-    /// Index of the word, where `positions` holds the current position of every rotor.
-    #[inline]
-    pub(crate) fn at(self, positions: &[u32]) -> usize {
-        self.copy(positions[self.rotor as usize])
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.firings.as_slice())
+            + size_of_val(self.reads.as_slice())
+            + size_of_val(self.products.as_slice())
+            + size_of_val(self.frames.as_slice())
+            + size_of_val(self.links.as_slice())
+            + size_of_val(self.actors.as_slice())
+            + self.firings_on.bytes()
+            + self.frames_of.bytes()
+            + self.names.bytes()
     }
 
-    /// Index of the word in copy number `position`.
-    #[inline]
-    pub(crate) fn copy(self, position: u32) -> usize {
-        (self.base + self.stride * position) as usize
-    }
-}
-
-/// A counter that stands at (m + `offset`) mod `count` in metacycle m; shared by all entries that rotate alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Rotor {
-    pub(crate) count: u32,
-    pub(crate) offset: u32,
-}
-
-impl Rotor {
-    /// The rotor of entries whose activation a, in metacycle `first` + a, uses copy (a + `phase`) mod `count`.
-    pub(crate) fn new(count: u32, phase: u32, first: u64) -> Self {
-        let n = u64::from(count);
-        let offset = (u64::from(phase) % n + n - first % n) % n;
-        Self { count, offset: u32::try_from(offset).expect("a residue is below its modulus") }
+    pub(crate) fn firings_on(&self, node: NodeId) -> impl Iterator<Item = (FiringId, &PlannedFiring)> {
+        self.firings_on.row(node).map(|firing| (FiringId(firing), &self.firings[FiringId(firing)]))
     }
 
-    /// Where it stands in metacycle `metacycle`.
-    pub(crate) fn position(self, metacycle: u64) -> u32 {
-        let count = u64::from(self.count);
-        u32::try_from((metacycle % count + u64::from(self.offset)) % count).expect("a residue is below its modulus")
-    }
-}
-
-/// Distinct rotors.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Rotors {
-    list: Vec<Rotor>,
-    numbers: BTreeMap<Rotor, u32>,
-}
-
-impl Rotors {
-    /// The number of `rotor`.
-    pub(crate) fn intern(&mut self, rotor: Rotor) -> u32 {
-        *self.numbers.entry(rotor).or_insert_with(|| {
-            self.list.push(rotor);
-            u32::try_from(self.list.len() - 1).expect("rotors are fewer than entries")
-        })
+    pub(crate) fn frames_of(&self, link: LinkId) -> impl Iterator<Item = (FrameId, &Frame)> {
+        self.frames_of.row(link).map(|frame| (FrameId(frame), &self.frames[FrameId(frame)]))
     }
 
-    /// All rotors by number.
-    pub(crate) fn as_slice(&self) -> &[Rotor] {
-        &self.list
+    pub(crate) fn reads(&self, firing: &PlannedFiring) -> &[Read] {
+        &self.reads[firing.reads.start as usize..firing.reads.end as usize]
     }
-}
 
-impl std::ops::Index<Spot> for Rotors {
-    type Output = Rotor;
-    fn index(&self, spot: Spot) -> &Rotor {
-        &self.list[spot.rotor as usize]
+    pub(crate) fn products(&self, firing: &PlannedFiring) -> impl Iterator<Item = (ProductId, &Product)> {
+        firing.products.clone().map(|product| (ProductId(product), &self.products[ProductId(product)]))
+    }
+
+    /// The firing that produces `product`.
+    pub(crate) fn producer(&self, product: ProductId) -> &PlannedFiring {
+        &self.firings[self.products[product].firing]
     }
 }

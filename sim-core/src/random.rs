@@ -36,6 +36,12 @@ pub enum Purpose {
     Placement = 1,
     /// Data that the sources of built-in applications and examples produce.
     Input = 2,
+    /// Steps of an oscillator's random walk.
+    Wander = 16,
+    /// Displacements of a clock's edges.
+    PhaseNoise = 17,
+    /// Constant offsets of oscillators that a specification leaves to chance.
+    Offset = 18,
 }
 
 /// The draws of one entity for one purpose.

@@ -2,7 +2,7 @@
 
 use crate::digest::{ChannelDigest, DigestLevel, RunDigest, stream_digest};
 use crate::ids::{ChannelId, IdVec};
-use crate::time::Tick;
+use crate::time::{Tick, Ticks};
 use std::collections::BTreeMap;
 
 /// What to execute and what to observe.
@@ -16,6 +16,10 @@ pub struct RunOptions {
     pub channels: Vec<ChannelId>,
     /// Channels whose tokens are kept, ascending.
     pub record: Vec<ChannelId>,
+    /// Ticks that an engine executes at once, at most; as many as it likes if not given. Changes no result.
+    pub window: Option<Ticks>,
+    /// Whether an engine keeps every event with its words. Changes no result.
+    pub trace: bool,
 }
 
 /// What was produced on one digested channel, initial tokens not counted.

@@ -23,13 +23,13 @@ fn graph(actors: &[(&str, usize)], edges: &[Edge]) -> App {
         .iter()
         .enumerate()
         .map(|(i, &(name, source, produce, target, consume, initial))| Channel {
-            name: name.to_owned(),
+            name: name.into(),
             source: ActorId(source as u32),
             source_port: port(i, |edge| edge.1),
             target: ActorId(target as u32),
             target_port: port(i, |edge| edge.3),
-            produce: produce.to_vec(),
-            consume: consume.to_vec(),
+            produce: produce.into(),
+            consume: consume.into(),
             token_bits: 64,
             initial: InitialTokens { count: initial, values: InitialValues::Mix },
             place: None,
@@ -48,7 +48,7 @@ fn graph(actors: &[(&str, usize)], edges: &[Edge]) -> App {
 }
 
 fn actor(name: &str, phases: usize, state: ActorState, behaviour: Arc<dyn Behaviour>) -> Actor {
-    Actor { name: name.to_owned(), exec: vec![1; phases], state, behaviour, pin: None, fed: false, place: None }
+    Actor { name: name.to_owned(), exec: vec![1; phases].into(), state, behaviour, pin: None, fed: false, place: None }
 }
 
 /// Digests and records everything.
@@ -202,13 +202,13 @@ impl Behaviour for Sum {
 /// A counter whose one output feeds an actor with plain and an actor with opaque state, and a third that has no output.
 fn multicast() -> App {
     let one = |name: &str, source, source_port, target, rate: u32| Channel {
-        name: name.to_owned(),
+        name: name.into(),
         source: ActorId(source),
         source_port,
         target: ActorId(target),
         target_port: 0,
-        produce: vec![2],
-        consume: vec![rate],
+        produce: [2].into(),
+        consume: [rate].into(),
         token_bits: 65,
         initial: InitialTokens::none(),
         place: None,

@@ -149,16 +149,16 @@ impl Connection {
             _ => format!("{}.{}->{}.{}", from.name, self.from.port, to.name, self.to.port),
         };
         Channel {
-            name: self.name.clone().unwrap_or_else(automatic),
+            name: self.name.clone().unwrap_or_else(automatic).into(),
             source: self.from.actor,
             source_port: self.from.port,
             target: self.to.actor,
             target_port: self.to.port,
-            produce: vec![output.rate],
-            consume: vec![input.rate],
+            produce: [output.rate].into(),
+            consume: [input.rate].into(),
             token_bits: output.token_bits,
             initial: self.initial.clone(),
-            place: Some(SourcePlace::Code(self.place)),
+            place: Some(Box::new(SourcePlace::Code(self.place))),
         }
     }
 }
@@ -168,12 +168,12 @@ impl Declared {
         let settings = self.settings.get();
         Actor {
             name: self.name,
-            exec: vec![settings.exec],
+            exec: [settings.exec].into(),
             state: self.state,
             behaviour: self.behaviour,
             pin: settings.pin,
             fed: self.fed,
-            place: Some(SourcePlace::Code(self.place)),
+            place: Some(Box::new(SourcePlace::Code(self.place))),
         }
     }
 }

@@ -3,11 +3,12 @@
 use super::failure::{Exit, Failure};
 use crate::builder::BuildError;
 use crate::formats::nearest;
-use crate::library::{GLIDER, cd2dat, dense, fft, life};
+use crate::library::{GLIDER, cd2dat, dense, fft, life, sparse};
 use crate::math;
 use serde::Serialize;
 use sim_core::{App, Machine};
 use std::f64::consts::PI;
+use std::num::NonZeroU32;
 
 /// An application of the library.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -23,7 +24,7 @@ pub(crate) struct BuiltIn {
 }
 
 /// All applications of the library.
-pub(crate) const ALL: [BuiltIn; 4] = [
+pub(crate) const ALL: [BuiltIn; 5] = [
     BuiltIn {
         name: "cd2dat",
         parameters: "",
@@ -47,6 +48,12 @@ pub(crate) const ALL: [BuiltIn; 4] = [
         parameters: "",
         example: "dense",
         description: "an actor on every node; a word to and from every neighbour in every tick",
+    },
+    BuiltIn {
+        name: "sparse",
+        parameters: ":SHARE",
+        example: "sparse:0.01",
+        description: "the same in a share of all ticks, above 0 and at most 1; at other ticks on every node",
     },
 ];
 
@@ -84,16 +91,33 @@ pub(crate) fn make(spec: &str, machine: Option<&Machine>) -> Result<App, Failure
             let stages = parameters.unwrap_or("3").parse().ok().filter(|&stages| stages <= STAGES_MAX);
             fft(stages.ok_or_else(wrong)?, two_tones)
         }
-        ("dense", None) => {
-            let machine = machine.ok_or_else(|| {
-                Failure::new(Exit::Invalid, "app::machine", "`dense` is made for a machine, and none is named")
-                    .help("add --machine, such as --machine torus:4x4")
-            })?;
-            return dense(machine).map_err(|error| failed(&error));
+        ("dense", None) => return dense(machine_of(name, machine)?).map_err(|error| failed(&error)),
+        ("sparse", Some(share)) => {
+            let period = period(share).ok_or_else(wrong)?;
+            return sparse(machine_of(name, machine)?, period).map_err(|error| failed(&error));
         }
         _ => return Err(wrong()),
     };
     built.map_err(|error| failed(&error))
+}
+
+/// The machine that application `name` is made for.
+fn machine_of<'a>(name: &str, machine: Option<&'a Machine>) -> Result<&'a Machine, Failure> {
+    machine.ok_or_else(|| {
+        let message = format!("`{name}` is made for a machine, and none is named");
+        Failure::new(Exit::Invalid, "app::machine", message).help("add --machine, such as --machine torus:4x4")
+    })
+}
+
+/// ⌈1 / `share`⌉ of a decimal number above 0 and at most 1; exact, as no binary fraction is 0.01.
+fn period(share: &str) -> Option<NonZeroU32> {
+    let (whole, fraction) = share.split_once('.').unwrap_or((share, ""));
+    if !whole.chars().chain(fraction.chars()).all(|c| c.is_ascii_digit()) {
+        return None;
+    }
+    let one = 10_u64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let share = format!("{whole}{fraction}").parse::<u64>().ok().filter(|share| (1..=one).contains(share))?;
+    u32::try_from(one.div_ceil(share)).ok().and_then(NonZeroU32::new)
 }
 
 /// A glider on a board of `width` × `height` blocks.
@@ -113,4 +137,20 @@ fn board(width: usize, height: usize, side: &str) -> Option<Result<App, BuildErr
 fn two_tones(n: u64) -> f64 {
     let tone = |cycles_per_sample: f64| math::sin(2.0 * PI * cycles_per_sample * (n % 1_000) as f64);
     tone(0.125) + 0.25 * tone(0.331)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_ticks_is_a_period() {
+        for (share, ticks) in [("1", 1), ("0.5", 2), ("0.3", 4), ("0.01", 100), (".000001", 1_000_000), ("1.0", 1)] {
+            assert_eq!(period(share).map(NonZeroU32::get), Some(ticks), "{share}");
+        }
+        for wrong in ["", "0", "0.0", "1.1", "2", "-0.5", "1e-2", "+1", "0.5x", "0.0000000001", "9".repeat(40).as_str()]
+        {
+            assert_eq!(period(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -92,12 +92,14 @@ impl Compile {
         // What cannot be kept is found out before the work is done.
         let folder = self.output.as_deref().map(NewFolder::create).transpose()?;
         let start = Instant::now();
-        let compiled = load::compile(session, &self.compile, &loaded, &machine)?;
+        let compiled = load::compile(session, &self.compile, &loaded, &machine, folder.is_some())?;
         let seconds = start.elapsed().as_secs_f64();
         let directory = folder.map(|folder| {
             write_calendars(&folder, &loaded, &machine, &compiled.calendars)?;
-            let schedule = ScheduleJson::new(&loaded.app, &machine, &compiled);
-            folder.write("schedule.json", serde_json::to_string(&schedule).expect("schedules are plain data"))?;
+            if let Some(schedule) = &compiled.schedule {
+                let schedule = ScheduleJson::new(&loaded.app, &machine, schedule, &compiled.report);
+                folder.write("schedule.json", serde_json::to_string(&schedule).expect("schedules are plain data"))?;
+            }
             folder.finish()
         });
         let directory = directory.transpose()?;

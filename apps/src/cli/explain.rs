@@ -4,12 +4,12 @@ use super::failure::{Exit, Failure, SourceText};
 use super::load::LoadedApp;
 use crate::formats::{FormatError, PinError};
 use crate::pipeline::RunError;
-use calendars::Violation;
+use calendars::{Violation, with_names};
 use scheduler::CompileError;
 use scheduler::analysis::{AnalysisError, Inconsistent};
 use sim_core::engine::EngineError;
 use sim_core::machine::{MachineError, SpecError};
-use sim_core::{ActorId, ChannelId, SourcePlace};
+use sim_core::{ActorId, App, ChannelId, Machine, SourcePlace};
 use std::error::Error;
 use std::ops::Range;
 
@@ -111,11 +111,11 @@ fn place(place: Option<&SourcePlace>) -> Option<Range<usize>> {
 }
 
 fn channel_place(app: &LoadedApp, id: ChannelId) -> Option<Range<usize>> {
-    place(app.app.channels()[id].place.as_ref())
+    place(app.app.channels()[id].place.as_deref())
 }
 
 fn actor_place(app: &LoadedApp, id: ActorId) -> Option<Range<usize>> {
-    place(app.app.actors()[id].place.as_ref())
+    place(app.app.actors()[id].place.as_deref())
 }
 
 /// No calendars.
@@ -158,10 +158,10 @@ pub(crate) fn compile(error: &CompileError, app: &LoadedApp) -> Failure {
 }
 
 /// Calendars of a file that break the machine's rules.
-pub(crate) fn violations(violations: &[Violation], file: &str) -> Failure {
+pub(crate) fn violations(violations: &[Violation], app: &App, machine: &Machine, file: &str) -> Failure {
     let rules = if violations.len() == 1 { "1 rule".to_owned() } else { format!("{} rules", violations.len()) };
     Failure::new(Exit::CheckFailed, "verify::violations", format!("the calendars in `{file}` break {rules}"))
-        .details(violations.iter().map(ToString::to_string).collect())
+        .details(violations.iter().map(|violation| with_names(&violation.to_string(), app, machine)).collect())
         .help(
             "are application and machine those that the calendars were compiled for? `tidelock compile` makes new ones",
         )

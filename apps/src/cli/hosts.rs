@@ -169,15 +169,10 @@ fn prepare(run: &Run, session: &Session, source: SourceText) -> Result<(Prepared
     let fleet = Fleet::new(&text, &folder, &machine, run.trace.into()).map_err(|error| invalid(&error))?;
     let loaded = LoadedApp { app: fleet.app().clone(), origin: Origin::Fleet(source) };
     let start = Instant::now();
-    let compiled = load::compile(session, &run.compile, &loaded, &machine)?;
-    let prepared = Prepared {
-        loaded,
-        machine,
-        calendars: compiled.calendars.clone(),
-        verified: compiled.verified.clone(),
-        compiled: Some(compiled),
-        took: start.elapsed(),
-    };
+    let compiled = load::compile(session, &run.compile, &loaded, &machine, true)?;
+    let scheduler::Compiled { schedule, calendars, verified, report, .. } = compiled;
+    let (report, took) = (Some(report), start.elapsed());
+    let prepared = Prepared { loaded, machine, calendars, verified, report, schedule, took };
     Ok((prepared, fleet))
 }
 

@@ -137,7 +137,7 @@ fn set(machine: Machine, settings: &MachineSettings) -> Machine {
 }
 
 /// What the compiler is told.
-pub(crate) fn options(args: &CompileArgs, app: &App, machine: &Machine) -> Result<Options, Failure> {
+fn options(args: &CompileArgs, app: &App, machine: &Machine) -> Result<Options, Failure> {
     let mut options = Options { max_unroll: args.max_unroll, ..Options::default() };
     if let Some(path) = &args.pins {
         let source = read_source(path)?;
@@ -147,14 +147,15 @@ pub(crate) fn options(args: &CompileArgs, app: &App, machine: &Machine) -> Resul
     Ok(options)
 }
 
-/// Compiles, and says what the user should know.
+/// Compiles, and says what the user should know. The schedule is `listed` only if somebody will look at it.
 pub(crate) fn compile(
     session: &Session,
     args: &CompileArgs,
     app: &LoadedApp,
     machine: &Machine,
+    listed: bool,
 ) -> Result<scheduler::Compiled, Failure> {
-    let options = options(args, &app.app, machine)?;
+    let options = Options { schedule: listed, ..options(args, &app.app, machine)? };
     let compiled = scheduler::compile(&app.app, machine, &options).map_err(|error| explain::compile(&error, app))?;
     if !session.is_json() {
         for warning in &compiled.warnings {
@@ -183,6 +184,6 @@ pub(crate) fn verified(folder: &Path, app: &App, machine: &Machine) -> Result<(C
     let calendars = calendars(folder)?;
     match calendars::verify(app, machine, &calendars) {
         Ok(verified) => Ok((calendars, verified)),
-        Err(violations) => Err(explain::violations(&violations, &folder.display().to_string())),
+        Err(violations) => Err(explain::violations(&violations, app, machine, &folder.display().to_string())),
     }
 }

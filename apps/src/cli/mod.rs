@@ -5,10 +5,13 @@
 
 mod apps;
 mod args;
+mod boot;
 mod builtin;
 mod channels;
 mod check;
+mod clocks;
 mod compile;
+mod coupled;
 mod diff;
 mod explain;
 mod failure;
@@ -57,6 +60,8 @@ enum Command {
     Machine(machine::MachineCommand),
     Diff(diff::DiffCommand),
     New(new::New),
+    Clocks(clocks::Clocks),
+    Boot(boot::BootCommand),
 }
 
 impl Command {
@@ -71,6 +76,8 @@ impl Command {
             Self::Machine(command) => command.run(session),
             Self::Diff(command) => command.run(session),
             Self::New(command) => command.run(session),
+            Self::Clocks(command) => command.run(session),
+            Self::Boot(command) => command.run(session),
         }
     }
 }
@@ -214,5 +221,42 @@ mod tests {
         let failure = run(own, &["run", "--machine", "single", "--iterations", "9"]).unwrap_err();
         assert_eq!(failure.exit(), Exit::Invalid);
         assert!(failure.to_string().contains("`mic` is not fed"), "{failure}");
+    }
+
+    /// A file of values goes in through a declared source, and what the application makes of it comes out as a file.
+    #[test]
+    fn values_from_a_file_are_fed() {
+        let own = || {
+            let mut app = AppBuilder::new("fed");
+            let mic = app.input::<f32, 2>("mic");
+            let sums = app.pipe("sums", mic, |x: &[f32; 2], y: &mut [f32; 1]| y[0] = x[0] + x[1]);
+            app.record("out", sums);
+            app.build()
+        };
+        let folder = std::env::temp_dir().join(format!("tidelock-fed-{}", std::process::id()));
+        let _removed_in_the_end = Removed(folder.clone());
+        std::fs::create_dir_all(&folder).unwrap();
+        let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+        let (file, results) = (folder.join("mic.f32"), folder.join("results"));
+        std::fs::write(&file, bytes(&[1.0, 2.0, -4.0, 0.5, 8.0, 8.0])).unwrap();
+        let input = format!("mic={}", file.display());
+        let words = |iterations, machine, results: &str| {
+            let words = ["run", "--machine", machine, "--iterations", iterations, "--input", &input, "-o", results];
+            run(own, &words)
+        };
+        words("3", "line:2", results.to_str().unwrap()).unwrap();
+        assert_eq!(std::fs::read(results.join("channels/out.bin")).unwrap(), bytes(&[3.0, -3.5, 16.0]));
+        let failure = words("4", "single", folder.join("none").to_str().unwrap()).unwrap_err();
+        assert_eq!(failure.exit(), Exit::Invalid);
+        assert!(failure.to_string().contains("`mic` is fed 6 tokens, 4 iterations need 8"), "{failure}");
+    }
+
+    /// A folder that goes away with the test, also if it fails.
+    struct Removed(std::path::PathBuf);
+
+    impl Drop for Removed {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::session::{Session, counted};
 use super::tokens;
 use crate::pictures::{self, CalendarScene, FrameChannels, Layout, TopologyScene};
 use serde::Serialize;
-use sim_core::{App, Outcome};
+use sim_core::{App, Machine, Outcome};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,6 +20,8 @@ pub(crate) const DEFAULT: &str = "out";
 const CALENDAR_NODES: usize = 256;
 /// Nodes up to which machines are drawn without being asked.
 const TOPOLOGY_NODES: usize = 1024;
+/// Nodes up to which calendars, schedule and machine are kept without being asked: they are files of a kilobyte per node.
+const KEPT_NODES: usize = 1 << 16;
 
 /// Where results go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +67,11 @@ impl Results {
         }
     }
 
+    /// Writes one more file.
+    pub(crate) fn add(&self, name: &str, content: impl AsRef<[u8]>) -> Result<(), Failure> {
+        self.folder.write(name, content)
+    }
+
     /// Where its files are for the time being.
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
@@ -81,7 +88,7 @@ impl Results {
         failure: Option<&Failure>,
     ) -> Result<PathBuf, Failure> {
         let Self { folder, latest } = self;
-        let compile = prepared.compiled.as_ref().map(|compiled| (&compiled.report).into());
+        let compile = prepared.report.as_ref().map(Into::into);
         let summary = Summary {
             version: 1,
             tidelock: env!("CARGO_PKG_VERSION"),
@@ -93,13 +100,17 @@ impl Results {
         let mut text = serde_json::to_string_pretty(&summary).expect("summaries are plain data");
         text.push('\n');
         folder.write("summary.json", text)?;
-        write_calendars(&folder, &prepared.loaded, &prepared.machine, &prepared.calendars)?;
-        if let Some(compiled) = &prepared.compiled {
-            let schedule = ScheduleJson::new(&prepared.loaded.app, &prepared.machine, compiled);
+        if keeps_calendars(&prepared.machine) {
+            write_calendars(&folder, &prepared.loaded, &prepared.machine, &prepared.calendars)?;
+            folder.write("repro.sh", run.repeat(&prepared.loaded))?;
+        } else {
+            session.talk("calendars of so many nodes are not kept; `tidelock compile … -o DIR` keeps them");
+        }
+        if let (Some(schedule), Some(report)) = (&prepared.schedule, &prepared.report) {
+            let schedule = ScheduleJson::new(&prepared.loaded.app, &prepared.machine, schedule, report);
             folder.write("schedule.json", serde_json::to_string(&schedule).expect("schedules are plain data"))?;
         }
         folder.write("run.ron", run.resolved(&prepared.loaded, &prepared.machine))?;
-        folder.write("repro.sh", run.repeat(&prepared.loaded))?;
         write_records(&folder, &prepared.loaded.app, outcome)?;
         draw(session, &folder, prepared)?;
         let path = folder.finish()?;
@@ -111,6 +122,11 @@ impl Results {
         }
         Ok(path)
     }
+}
+
+/// Whether a run on `machine` keeps its calendars, its schedule, the machine, and how to run them again.
+pub(crate) fn keeps_calendars(machine: &Machine) -> bool {
+    machine.nodes().len() <= KEPT_NODES
 }
 
 fn write_records(folder: &NewFolder, app: &App, outcome: &Outcome) -> Result<(), Failure> {
@@ -251,6 +267,10 @@ impl Run {
         for (name, path) in &self.input {
             let path = std::path::absolute(path).unwrap_or(path.clone());
             words.extend(["--input".to_owned(), quoted(&format!("{name}={}", path.display()))]);
+        }
+        if let Some(path) = &self.clocks {
+            let path = std::path::absolute(path).unwrap_or(path.clone());
+            words.extend(["--clocks".to_owned(), quoted(&path.display().to_string())]);
         }
         let asked: Vec<String> = std::env::args().skip(1).map(|word| quoted(&word)).collect();
         let folder = std::env::current_dir().map_or(String::new(), |path| format!("in {}: ", path.display()));

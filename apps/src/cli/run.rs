@@ -1,6 +1,7 @@
 //! `run`: compiles (or loads calendars), executes, and keeps what came out.
 
 use super::args::{AppArgs, CompileArgs, MachineArgs};
+use super::coupled::{Carried, CarriedJson, Coupled};
 use super::failure::{Exit, Failure};
 use super::load::{self, LoadedApp};
 use super::progress::Display;
@@ -9,11 +10,14 @@ use super::session::{Object, Session, counted, facts, grouped, iterations, scale
 use super::{channels, explain, files, hosts, tokens};
 use crate::pipeline::{Iterations, RunError, feed, recorded};
 use calendars::{CalendarSet, Verified};
-use scheduler::Compiled;
+use scheduler::schedule::Schedule;
+use scheduler::{Compiled, Report};
 use serde::Serialize;
 use sim_core::digest::DigestLevel;
 use sim_core::engine::Engine;
-use sim_core::{App, ChannelId, Machine, Outcome, RunOptions};
+use sim_core::shard::Partition;
+use sim_core::{App, ChannelId, Machine, Outcome, RunOptions, Tick};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -35,6 +39,10 @@ pub(crate) struct Run {
     /// Calendars that `compile` or `run` kept, instead of compiling; they are verified first
     #[arg(long, value_name = "DIR", conflicts_with_all = ["pins", "max_unroll"])]
     pub(crate) calendars: Option<PathBuf>,
+    /// Clocks that carry the run (RON or JSON): they are booted, and every buffer is watched; without --machine the
+    /// application is compiled for the machine that they make
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) clocks: Option<PathBuf>,
     /// Channels whose tokens are digested: `all`, `none`, or names [default: all up to 10 000 channels, else none]
     #[arg(long, value_name = "all|none|NAME,…")]
     channels: Option<String>,
@@ -56,6 +64,9 @@ pub(crate) struct Run {
     /// Show no progress
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// Threads to use at most; fewer are used where more would not pay [default: all cores]
+    #[arg(short, long, value_name = "COUNT")]
+    pub(crate) threads: Option<NonZeroU32>,
 }
 
 /// Levels of the run digest.
@@ -79,6 +90,12 @@ impl From<Level> for DigestLevel {
     }
 }
 
+/// How many threads to use: those that are asked for, else one per core.
+pub(crate) fn threads(asked: Option<NonZeroU32>) -> u32 {
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+    asked.map_or_else(cores, NonZeroU32::get)
+}
+
 /// Channels up to which all are digested without being asked.
 const CHANNELS_MAX: usize = 10_000;
 
@@ -95,34 +112,49 @@ pub(crate) struct Prepared {
     pub(crate) machine: Machine,
     pub(crate) calendars: CalendarSet,
     pub(crate) verified: Verified,
-    /// Schedule and report, if the calendars were made just now.
-    pub(crate) compiled: Option<Compiled>,
+    /// How good the calendars are, if they were made just now.
+    pub(crate) report: Option<Report>,
+    /// The schedule, if it was listed.
+    pub(crate) schedule: Option<Schedule>,
     /// How long compiling or verifying took.
     pub(crate) took: Duration,
 }
 
-/// Compiles, or loads the calendars in `folder` and verifies them.
+/// Compiles, or loads the calendars in `folder` and verifies them. A schedule is `listed` only if somebody will look at it.
 pub(crate) fn prepare(
     session: &Session,
     app: &AppArgs,
     machine: &MachineArgs,
     compile: &CompileArgs,
     folder: Option<&Path>,
+    listed: bool,
 ) -> Result<Prepared, Failure> {
-    let machine = load::machine(machine, folder)?;
+    prepare_for(session, app, load::machine(machine, folder)?, compile, folder, listed)
+}
+
+fn prepare_for(
+    session: &Session,
+    app: &AppArgs,
+    machine: Machine,
+    compile: &CompileArgs,
+    folder: Option<&Path>,
+    listed: bool,
+) -> Result<Prepared, Failure> {
     let loaded = load::app(session, app, Some(&machine), folder)?;
     let start = Instant::now();
-    let (calendars, verified, compiled) = match folder {
+    let (calendars, verified, report, schedule) = match folder {
         Some(folder) => {
             let (calendars, verified) = load::verified(folder, &loaded.app, &machine)?;
-            (calendars, verified, None)
+            (calendars, verified, None, None)
         }
         None => {
-            let compiled = load::compile(session, compile, &loaded, &machine)?;
-            (compiled.calendars.clone(), compiled.verified.clone(), Some(compiled))
+            let compiled =
+                load::compile(session, compile, &loaded, &machine, listed && results::keeps_calendars(&machine))?;
+            let Compiled { schedule, calendars, verified, report, .. } = compiled;
+            (calendars, verified, Some(report), schedule)
         }
     };
-    Ok(Prepared { loaded, machine, calendars, verified, compiled, took: start.elapsed() })
+    Ok(Prepared { loaded, machine, calendars, verified, report, schedule, took: start.elapsed() })
 }
 
 /// A run that came to its end.
@@ -139,7 +171,12 @@ pub(crate) struct RunJson<'a> {
     recorded: Vec<&'a str>,
     compile_seconds: f64,
     seconds: f64,
+    ticks_per_second: f64,
     node_ticks_per_second: f64,
+    pub(crate) threads: usize,
+    engine_bytes_per_node: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clocks: Option<CarriedJson>,
     /// What became of a fleet's programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hosts: Option<Vec<hosts::HostJson>>,
@@ -162,20 +199,37 @@ impl Run {
             return Err(failure.help("add --iterations, such as --iterations 100"));
         }
         let place = self.place(session)?;
-        let prepared = prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref())?;
+        let coupled = self.clocks.as_deref().map(|spec| Coupled::boot(session, spec)).transpose()?;
+        let prepared = self.prepare(session, coupled.as_ref(), place.is_some())?;
         let app = self.fed(&prepared.loaded.app)?;
         let options = self.options(&app, place.is_some())?;
         let results = place.map(|place| Results::create(&place, &prepared)).transpose()?;
         let failed = |error: RunError| explain::run(&error);
         let program =
             calendars::lower(&app, &prepared.machine, &prepared.calendars).map_err(|error| failed(error.into()))?;
-        let mut engine = Engine::new(&app, &program, &options).map_err(|error| failed(error.into()))?;
+        let partition = Partition::worthwhile(&prepared.machine, &program, threads(self.threads));
+        let mut engine =
+            Engine::parallel(&app, &program, &options, &partition).map_err(|error| failed(error.into()))?;
         let mut display = Display::new(self.quiet || session.is_json(), prepared.machine.nodes().len());
-        let driven = display.drive(|metacycles| engine.advance(metacycles));
+        let carried = coupled.map(|coupled| coupled.carry(engine.progress().end)).transpose()?;
+        let stop = carried.as_ref().and_then(|carried| carried.run.fault).map(|fault| fault.tick);
+        let driven = match stop {
+            // Up to the tick in which a buffer fails the run is what it would be without clocks.
+            Some(tick) => engine.advance(metacycles_before(tick, &prepared.calendars)).map(|_| ()),
+            None => display.drive(|metacycles| engine.advance(metacycles)),
+        };
         let failure = driven.err().map(|error| failed(error.into()));
+        let failure = failure.or_else(|| carried.as_ref().and_then(Carried::failure));
+        let nodes = prepared.machine.nodes().len();
+        let size = (engine.threads(), (engine.bytes() + program.bytes()) as f64 / nodes as f64);
         let outcome = engine.finish();
         let mut json = summary(&prepared, &app, &outcome, display.elapsed());
+        (json.threads, json.engine_bytes_per_node) = size;
+        json.clocks = carried.as_ref().map(Carried::json);
         if let Some(results) = results {
+            if let Some(carried) = &carried {
+                results.add("tick_times.csv", carried.times())?;
+            }
             // What was observed before a failure is kept as well.
             let directory = results.finish(session, self, &prepared, &outcome, &json, failure.as_ref())?;
             if !session.is_json() {
@@ -187,6 +241,18 @@ impl Run {
             Some(failure) => Err(failure),
             None => session.print(|| text(&json), &json).map(|()| None),
         }
+    }
+
+    /// Application and calendars, for the machine that clocks make if no other is named.
+    fn prepare(&self, session: &Session, coupled: Option<&Coupled>, listed: bool) -> Result<Prepared, Failure> {
+        let here = || prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref(), listed);
+        let Some(coupled) = coupled else { return here() };
+        if self.machine.machine.is_none() && self.calendars.is_none() {
+            return prepare_for(session, &self.app, coupled.machine.clone(), &self.compile, None, listed);
+        }
+        let prepared = here()?;
+        coupled.check(&prepared.machine)?;
+        Ok(prepared)
     }
 
     /// Where results go, if anywhere.
@@ -251,8 +317,8 @@ impl Run {
             record.sort_unstable();
             record.dedup();
         }
-        let iterations = self.iterations.unwrap_or_default();
-        Ok(RunOptions { iterations, digest: self.level(), channels, record })
+        let (iterations, digest) = (self.iterations.unwrap_or_default(), self.level());
+        Ok(RunOptions { iterations, digest, channels, record, ..RunOptions::default() })
     }
 }
 
@@ -277,10 +343,19 @@ pub(crate) fn summary<'a>(prepared: &'a Prepared, app: &'a App, outcome: &Outcom
         recorded: outcome.recorded.keys().map(|&id| name(id)).collect(),
         compile_seconds: prepared.took.as_secs_f64(),
         seconds,
+        ticks_per_second: ticks as f64 / seconds.max(1e-9),
+        threads: 1,
+        engine_bytes_per_node: 0.0,
         node_ticks_per_second: ticks as f64 * prepared.machine.nodes().len() as f64 / seconds.max(1e-9),
+        clocks: None,
         hosts: None,
         directory: None,
     }
+}
+
+/// Metacycles that end before `tick`.
+fn metacycles_before(tick: Tick, calendars: &CalendarSet) -> u64 {
+    u64::try_from(tick.0 / calendars.metacycle).unwrap_or(0)
 }
 
 pub(crate) fn text(run: &RunJson<'_>) -> String {
@@ -288,13 +363,22 @@ pub(crate) fn text(run: &RunJson<'_>) -> String {
     let count = iterations(Iterations(run.iterations));
     let mut text =
         format!("{} on {}: {count} in {}\n\n", run.app, run.machine, counted(run.ticks.unsigned_abs(), "tick"));
-    let speed = format!("{:.3} s, {}node-ticks/s", run.seconds, scaled(run.node_ticks_per_second));
+    let threads = counted(run.threads as u64, "thread");
+    let per_second = |what: f64, of: &str| format!("{}{of}/s", scaled(what));
+    let (ticks_speed, speed) =
+        (per_second(run.ticks_per_second, "ticks"), per_second(run.node_ticks_per_second, "node-ticks"));
+    let speed = format!("{:.3} s on {threads}: {ticks_speed}, {speed}", run.seconds);
+    let memory = format!("{} bytes per node", grouped(run.engine_bytes_per_node.round() as u64));
     text += &facts(&[
         ("iteration period", ticks(&run.iteration_period)),
         ("stream digest", run.stream_digest.clone().unwrap_or("-".to_owned())),
         ("run digest", run.digest.clone()),
         ("executed in", speed),
+        ("memory", memory),
     ]);
+    if let Some(clocks) = &run.clocks {
+        text += &facts(&clocks.facts(run.seconds));
+    }
     if let Some(hosts) = &run.hosts {
         text.push('\n');
         text += &hosts::hosts_table(hosts);

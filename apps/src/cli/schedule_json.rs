@@ -1,7 +1,7 @@
 //! `schedule.json`: the schedule of one metacycle in a form that other programs read.
 
-use scheduler::Compiled;
-use scheduler::schedule::{Buffer, ScheduledFiring, Transport};
+use scheduler::Report;
+use scheduler::schedule::{Buffer, Schedule, ScheduledFiring, Transport};
 use serde::Serialize;
 use sim_core::{App, Link, Machine, Node};
 
@@ -81,7 +81,7 @@ struct BufferJson<'a> {
 }
 
 impl<'a> ScheduleJson<'a> {
-    pub(crate) fn new(app: &'a App, machine: &'a Machine, compiled: &Compiled) -> Self {
+    pub(crate) fn new(app: &'a App, machine: &'a Machine, schedule: &Schedule, report: &Report) -> Self {
         let node = |node: &'a Node| NodeJson { name: &node.name, cores: node.cores, memory_words: node.memory_words };
         let link = |link: &Link| LinkJson { source: link.source.0, target: link.target.0, latency: link.latency.0 };
         let firing = |firing: &ScheduledFiring| FiringJson {
@@ -96,7 +96,7 @@ impl<'a> ScheduleJson<'a> {
             channel: &app.channels()[transport.channel].name,
             token: transport.token,
             word: transport.word,
-            hops: transport.hops.iter().map(|hop| HopJson { link: hop.link.0, send: hop.send }).collect(),
+            hops: schedule.hops(transport).iter().map(|hop| HopJson { link: hop.link.0, send: hop.send }).collect(),
         };
         let buffer = |buffer: &Buffer| BufferJson {
             node: buffer.node.0,
@@ -109,7 +109,6 @@ impl<'a> ScheduleJson<'a> {
             tokens: buffer.tokens,
             slots: buffer.slots,
         };
-        let schedule = &compiled.schedule;
         Self {
             version: 1,
             app: app.name(),
@@ -118,7 +117,7 @@ impl<'a> ScheduleJson<'a> {
                 nodes: machine.nodes().values().map(node).collect(),
                 links: machine.links().values().map(link).collect(),
             },
-            iteration_period: compiled.report.iteration_period.to_string(),
+            iteration_period: report.iteration_period.to_string(),
             unroll: schedule.unroll,
             metacycle: schedule.metacycle,
             firings: schedule.firings.iter().map(firing).collect(),

@@ -63,13 +63,13 @@ mod tests {
 
     fn channel(token_bits: u64) -> Channel {
         Channel {
-            name: "x".to_owned(),
+            name: "x".into(),
             source: ActorId(0),
             source_port: 0,
             target: ActorId(0),
             target_port: 0,
-            produce: vec![1],
-            consume: vec![1],
+            produce: [1].into(),
+            consume: [1].into(),
             token_bits,
             initial: InitialTokens::none(),
             place: None,

@@ -58,7 +58,7 @@ impl View {
 
 impl Drawing {
     fn prepare(&self, session: &Session) -> Result<Prepared, Failure> {
-        prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref())
+        prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref(), false)
     }
 
     /// Finds out before any work that the picture cannot be drawn.

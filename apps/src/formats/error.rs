@@ -1,5 +1,6 @@
 //! Why a file cannot be read, with the place in its text.
 
+use super::clocks::ClockFileError;
 use super::graph::GraphError;
 use super::pins::PinsFileError;
 use super::ron_text::RonError;
@@ -29,6 +30,15 @@ pub enum FormatError {
     /// Entries that do not make a pins file.
     #[error(transparent)]
     Pins(#[from] PinsFileError),
+    /// Entries that do not make a clock simulation.
+    #[error(transparent)]
+    Clocks(Box<ClockFileError>),
+}
+
+impl From<ClockFileError> for FormatError {
+    fn from(error: ClockFileError) -> Self {
+        Self::Clocks(Box::new(error)) // the largest of them all
+    }
 }
 
 impl FormatError {
@@ -41,6 +51,7 @@ impl FormatError {
             Self::Sdf3(error) => Some(error.span()),
             Self::Graph(error) => Some(error.span()),
             Self::Pins(error) => Some(error.span()),
+            Self::Clocks(error) => error.span(),
         }
     }
 
@@ -53,6 +64,7 @@ impl FormatError {
             Self::Sdf3(error) => error.help(),
             Self::Graph(error) => error.help(),
             Self::Pins(_) => None,
+            Self::Clocks(error) => error.help(),
         }
     }
 
@@ -65,6 +77,7 @@ impl FormatError {
             Self::Sdf3(error) => error.code(),
             Self::Graph(error) => error.code(),
             Self::Pins(error) => error.code(),
+            Self::Clocks(error) => error.code(),
         }
     }
 }

@@ -251,7 +251,7 @@ impl Draft {
         let mut channels = Vec::with_capacity(self.channels.len());
         for (draft, &(source, target)) in self.channels.iter().zip(&ends) {
             let channel = Channel {
-                name: draft.name.value.clone(),
+                name: draft.name.value.as_str().into(),
                 source: ActorId::from_index(source),
                 source_port: u32::try_from(ports[source].len()).expect("channels are counted in 32 bits"),
                 target: ActorId::from_index(target),
@@ -260,7 +260,7 @@ impl Draft {
                 consume: rates(&draft.consume.value, phases[target]),
                 token_bits: draft.token_bits,
                 initial: InitialTokens { count: draft.initial.value, values: InitialValues::Mix },
-                place: Some(SourcePlace::Text(draft.place.clone())),
+                place: Some(Box::new(SourcePlace::Text(draft.place.clone()))),
             };
             ports[source].push(MixPort { rates: channel.produce.clone(), words: channel.token_words() });
             inputs[target] += 1;
@@ -274,7 +274,7 @@ impl Draft {
                 behaviour: Arc::new(Mix::new(&draft.name.value, ports)),
                 pin: None,
                 fed: false,
-                place: Some(SourcePlace::Text(draft.place.clone())),
+                place: Some(Box::new(SourcePlace::Text(draft.place.clone()))),
             })
             .collect();
         App::new(self.name.clone(), actors, channels)
@@ -357,7 +357,7 @@ fn cycle(list: &[u64], length: u64) -> impl Iterator<Item = u64> + '_ {
 }
 
 /// A list of rates, repeated to one entry per phase.
-fn rates(list: &[u64], phases: u64) -> Vec<u32> {
+fn rates(list: &[u64], phases: u64) -> Arc<[u32]> {
     cycle(list, phases).map(|rate| u32::try_from(rate).expect("rates are limited when they are read")).collect()
 }
 

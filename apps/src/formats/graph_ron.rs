@@ -151,7 +151,7 @@ fn write_graph(app: &App, out: &mut String) -> fmt::Result {
         }
         writeln!(out, "),")?;
     }
-    let mut taken: BTreeSet<String> = app.channels().values().map(|channel| channel.name.clone()).collect();
+    let mut taken: BTreeSet<String> = app.channels().values().map(|channel| channel.name.to_string()).collect();
     for actor in app.actors().values().filter(|actor| actor.has_state()) {
         let mut name = format!("state_{}", actor.name);
         while !taken.insert(name.clone()) {

@@ -3,6 +3,7 @@
 //! Reading is pure: text in, a checked value or a [`FormatError`] with the place out. Nothing here opens a file. No text,
 //! however broken, makes reading panic, and none asks for memory out of proportion to what applications may hold.
 
+pub mod clocks;
 mod error;
 mod graph;
 mod graph_ron;
@@ -10,7 +11,9 @@ mod names;
 mod pins;
 mod ron_text;
 mod sdf3;
+mod ugns;
 
+pub use clocks::{ClockFileError, ClockSpec, Uniform, read_clocks};
 pub(crate) use error::byte_offset;
 pub use error::{FormatError, Spanned};
 pub use graph::{GraphError, LIST_ENTRIES};
@@ -19,6 +22,7 @@ pub use names::nearest;
 pub use pins::{Pin, PinError, Pins, PinsFileError, read_pins};
 pub use ron_text::{RonError, read_ron};
 pub use sdf3::{Sdf3Error, read_sdf3};
+pub use ugns::{Ugns, read_ugns};
 
 use sim_core::App;
 

@@ -453,8 +453,8 @@ fn application(
     let slot_words = text.slot_words as usize;
     let neighbours = |at: usize| pairs.iter().filter(move |pair| pair.0 == at).map(|pair| pair.1);
     let actor = |(at, node): (usize, &HostNode)| Actor {
-        name: node.spec.node.clone(),
-        exec: vec![text.exec],
+        name: node.spec.node.clone().into(),
+        exec: [text.exec].into(),
         state: ActorState::Opaque,
         behaviour: Arc::new(HostActor {
             node: node.clone(),
@@ -470,13 +470,13 @@ fn application(
     let port =
         |from: usize, to: usize| neighbours(from).position(|other| other == to).expect("pairs go both ways") as u32;
     let channel = |&(from, to): &(usize, usize)| Channel {
-        name: format!("{}->{}", nodes[from].spec.node, nodes[to].spec.node),
+        name: format!("{}->{}", nodes[from].spec.node, nodes[to].spec.node).into(),
         source: ActorId(from as u32),
         source_port: port(from, to),
         target: ActorId(to as u32),
         target_port: port(to, from),
-        produce: vec![1],
-        consume: vec![1],
+        produce: [1].into(),
+        consume: [1].into(),
         token_bits: slot_words as u64 * 64,
         // Empty slots.
         initial: InitialTokens {

@@ -6,6 +6,6 @@ mod fft;
 mod life;
 
 pub use cd2dat::cd2dat;
-pub use dense::dense;
+pub use dense::{dense, sparse};
 pub use fft::{Complex, fft};
 pub use life::{GLIDER, life};

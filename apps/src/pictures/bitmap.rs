@@ -42,6 +42,7 @@ fn draw(target: &mut BitMapBackend<'_>, shape: &Shape) -> Result<(), Failure> {
         }
         Geometry::Circle { center, radius } => circle(*center, *radius),
         Geometry::Polygon(points) => points.clone(),
+        Geometry::Path(points) => return draw_path(target, points, shape.outline),
         Geometry::Text(at, text) => return draw_text(target, *at, text, shape.paint),
     };
     fill(target, &border, shape.paint)?;
@@ -49,6 +50,15 @@ fn draw(target: &mut BitMapBackend<'_>, shape: &Shape) -> Result<(), Failure> {
         for (i, &from) in border.iter().enumerate() {
             fill(target, &stroke(from, border[(i + 1) % border.len()], width), color.into())?;
         }
+    }
+    Ok(())
+}
+
+/// Lines that overlap where they meet; that shows only with transparent paint, which they do not have.
+fn draw_path(target: &mut BitMapBackend<'_>, points: &[Point], line: Option<(Rgb, f64)>) -> Result<(), Failure> {
+    let Some((color, width)) = line else { return Ok(()) };
+    for pair in points.windows(2) {
+        fill(target, &stroke(pair[0], pair[1], width), color.into())?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! A picture as a list of shapes, in logical pixels: what the SVG and the PNG writer both read.
 //!
-//! Four shapes are enough for every picture here. Each may carry a title, which SVG viewers show when the pointer rests on it.
+//! Five shapes are enough for every picture here. Each may carry a title, which SVG viewers show when the pointer rests on it.
 
 /// A colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,6 +125,8 @@ pub(crate) enum Geometry {
         radius: f64,
     },
     Polygon(Vec<Point>),
+    /// Straight lines from point to point, in the outline's colour and width; not filled.
+    Path(Vec<Point>),
     /// The point is the anchor on the baseline.
     Text(Point, Text),
 }
@@ -155,6 +157,11 @@ impl Shape {
 
     pub(crate) fn polygon(points: Vec<Point>, paint: impl Into<Paint>) -> Self {
         Self::new(Geometry::Polygon(points), paint)
+    }
+
+    /// Straight lines from point to point.
+    pub(crate) fn path(points: Vec<Point>, color: Rgb, width: f64) -> Self {
+        Self::new(Geometry::Path(points), color).outlined(color, width)
     }
 
     /// Regular text with its anchor at (`x`, `baseline`).

@@ -1,4 +1,4 @@
-//! Pictures of calendars and machines, as SVG and PNG.
+//! Pictures of calendars, machines and clocks, as SVG and PNG.
 //!
 //! Two steps: a *scene* is plain data, made from calendars or by hand; a drawing function lays it out on a canvas of
 //! 1 000 logical pixels and writes it. Files go exactly where the caller says; nothing else is read or written, and equal
@@ -17,6 +17,7 @@
 //! ```
 
 pub mod calendar;
+pub mod clocks;
 pub mod topology;
 
 mod axis;
@@ -27,6 +28,7 @@ mod palette;
 mod svg;
 
 pub use calendar::{Bar, BarDetail, CalendarScene, FrameChannels, Lane, LaneKind, LinkLane, NodeLanes};
+pub use clocks::{Band, ClocksScene, Curve, Panel};
 pub use topology::{Layout, TopologyLink, TopologyNode, TopologyScene};
 
 use canvas::Canvas;
@@ -125,6 +127,22 @@ pub fn topology(scene: &TopologyScene, path: &Path) -> Result<PathBuf, PictureEr
 #[must_use]
 pub fn topology_svg(scene: &TopologyScene) -> String {
     svg::render(&topology::draw::canvas(scene))
+}
+
+/// Draws how clocks converge into `path` and returns it.
+///
+/// # Errors
+/// [`PictureError`].
+pub fn clocks(scene: &ClocksScene, path: &Path) -> Result<PathBuf, PictureError> {
+    let format = Format::of(path)?;
+    write(&clocks::draw::canvas(scene), format, path)?;
+    Ok(path.to_owned())
+}
+
+/// How clocks converge as an SVG document.
+#[must_use]
+pub fn clocks_svg(scene: &ClocksScene) -> String {
+    svg::render(&clocks::draw::canvas(scene))
 }
 
 /// The file of page `page` (from 1): the first one has the path as given.

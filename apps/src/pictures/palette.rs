@@ -29,6 +29,9 @@ const CATEGORIES: [Rgb; 7] = [
     Rgb(0xf0, 0xe4, 0x42),
 ];
 
+/// Trouble, and limits.
+pub(crate) const VERMILLION: Rgb = CATEGORIES[5];
+
 /// The paint of category `index`: after seven colours they return with another hatching.
 pub(crate) fn category(index: usize) -> Paint {
     let hatch = Hatch::ALL[index / CATEGORIES.len() % Hatch::ALL.len()];

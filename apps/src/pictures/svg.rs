@@ -73,7 +73,10 @@ fn pattern(hatch: Hatch) -> &'static str {
 fn element(out: &mut String, shape: &Shape) {
     let title = shape.title.as_ref().map(|title| format!("<title>{}</title>", escape(title))).unwrap_or_default();
     let (name, attributes, content) = describe(&shape.geometry, shape.title.is_none());
-    let fill = fill(shape.paint);
+    let fill = match shape.geometry {
+        Geometry::Path(_) => " fill=\"none\" stroke-linejoin=\"round\"".to_owned(),
+        _ => fill(shape.paint),
+    };
     let outline = shape
         .outline
         .map(|(color, width)| format!(" stroke=\"{}\" stroke-width=\"{}\"", hex(color), number(width)))
@@ -102,10 +105,8 @@ fn describe(geometry: &Geometry, untitled: bool) -> (&'static str, String, Strin
             let [x, y, r] = [center.x, center.y, *radius].map(number);
             ("circle", format!(" cx=\"{x}\" cy=\"{y}\" r=\"{r}\""), String::new())
         }
-        Geometry::Polygon(points) => {
-            let list: Vec<String> = points.iter().map(|p| format!("{},{}", number(p.x), number(p.y))).collect();
-            ("polygon", format!(" points=\"{}\"", list.join(" ")), String::new())
-        }
+        Geometry::Polygon(points) => ("polygon", format!(" points=\"{}\"", list(points)), String::new()),
+        Geometry::Path(points) => ("polyline", format!(" points=\"{}\"", list(points)), String::new()),
         Geometry::Text(Point { x, y }, text) => {
             let [x, y, size] = [*x, *y, text.size].map(number);
             let anchor = match text.anchor {
@@ -119,6 +120,10 @@ fn describe(geometry: &Geometry, untitled: bool) -> (&'static str, String, Strin
             ("text", attributes, escape(&text.text))
         }
     }
+}
+
+fn list(points: &[Point]) -> String {
+    points.iter().map(|p| format!("{},{}", number(p.x), number(p.y))).collect::<Vec<_>>().join(" ")
 }
 
 fn fill(paint: Paint) -> String {

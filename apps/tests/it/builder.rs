@@ -43,7 +43,7 @@ fn cd2dat_has_the_published_rates() {
     let rates: Vec<_> = app.channels().values().map(|c| (c.name.as_str(), c.produce[0], c.consume[0])).collect();
     assert_eq!(rates, [("cd->a", 1, 1), ("a->b", 2, 3), ("b->c", 2, 7), ("c->d", 8, 7), ("dat", 5, 1)]);
     let c = &app.actors()[app.actor_named("c").unwrap()];
-    assert_eq!((c.exec.as_slice(), &c.state), ([4].as_slice(), &ActorState::Plain(vec![0; 4])));
+    assert_eq!((&c.exec[..], &c.state), ([4].as_slice(), &ActorState::Plain(vec![0; 4])));
     assert!(app.actors().values().filter(|actor| actor.name != "c").all(|actor| actor.state == ActorState::None));
 
     let game = play(&app, |actor| if actor == "cd" { 147 } else { u64::MAX });
@@ -469,7 +469,7 @@ fn places_are_the_users_lines() {
     let app = cd2dat().unwrap();
     let places = app.actors().values().map(|actor| &actor.place).chain(app.channels().values().map(|c| &c.place));
     for place in places {
-        let Some(sim_core::SourcePlace::Code(location)) = place else { panic!("a place in code") };
+        let Some(sim_core::SourcePlace::Code(location)) = place.as_deref() else { panic!("a place in code") };
         assert_eq!(location.file(), file!());
     }
     assert_eq!(app.actors().ids().last().unwrap().index(), 5);

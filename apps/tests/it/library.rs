@@ -1,8 +1,11 @@
 //! The applications of the library against programs that do the same in one piece.
 
 use crate::token_game::play;
+use scheduler::{Options, compile};
+use sim_core::{App, Machine};
+use std::collections::BTreeSet;
 use std::f64::consts::PI;
-use tidelock::library::{Complex, GLIDER, cd2dat, fft, life};
+use tidelock::library::{Complex, GLIDER, cd2dat, dense, fft, life, sparse};
 
 /// One stage of the converter by its definition: every output is an integral of the whole input with a windowed sinc.
 fn resample(x: &[f64], up: usize, down: usize) -> Vec<f64> {
@@ -134,4 +137,56 @@ fn a_glider_crosses_block_corners() {
     let there = game.tokens::<[u64; 8]>("cells 1,1")[31];
     assert_eq!(there, [0b010, 0b100, 0b111, 0, 0, 0, 0, 0]);
     assert_eq!(game.tokens::<[u64; 8]>("cells 0,0")[31], [0; 8]);
+}
+
+/// Machines of all kinds: links of several lengths, switches, several cores, parallel links, no link at all.
+fn machines() -> impl Iterator<Item = Machine> {
+    let presets = ["single", "line:3", "ring:5", "torus:4x4", "torus:2x3", "star:4", "fat-tree:2", "complete:4"];
+    let machine = |preset: &str| Machine::from_preset(&preset.parse().unwrap());
+    let alike = presets.into_iter().flat_map(move |preset| {
+        let latencies = [0, 1, 8].into_iter();
+        latencies.map(move |latency| machine(preset).latency(latency).cores(1 + latency % 3))
+    });
+    let mut mixed = Machine::torus([3, 5]);
+    let links = mixed.links().iter().map(|(id, &link)| sim_core::Link {
+        latency: sim_core::LogicalLatency(1 + i64::from(id.0 / 2 * 7 % 8)),
+        ..link
+    });
+    mixed = Machine::new("mixed", mixed.nodes().clone(), links.collect::<sim_core::IdVec<_, _>>()).unwrap();
+    alike.chain([mixed])
+}
+
+/// Compiles a load and returns the slots in which actors start.
+fn slots(app: &App, machine: &Machine, period: i64) -> Vec<i64> {
+    let compiled = compile(app, machine, &Options::default()).unwrap();
+    let report = compiled.report;
+    assert_eq!(report.iteration_period, period.into(), "{} on {}: {report}", app.name(), machine.name());
+    compiled.schedule.unwrap().firings.iter().map(|firing| firing.start % report.metacycle).collect()
+}
+
+#[test]
+fn dense_uses_every_tick() {
+    for machine in machines() {
+        let app = dense(&machine).unwrap();
+        if !app.channels().is_empty() {
+            slots(&app, &machine, 1);
+        }
+    }
+}
+
+#[test]
+fn sparse_has_exactly_its_period() {
+    for (machine, period) in machines().zip([1, 2, 3, 7, 100].into_iter().cycle()) {
+        slots(&sparse(&machine, period.try_into().unwrap()).unwrap(), &machine, period.into());
+    }
+}
+
+/// Along a line everybody starts at another tick, but for the one who sets the pace: no slot is used twice before all are.
+#[test]
+fn sparse_spreads_its_starts() {
+    for (latency, period) in [(0, 7), (1, 10), (8, 100), (9, 64), (3, 5)] {
+        let machine = Machine::line(1 + period).latency(latency);
+        let slots = slots(&sparse(&machine, period.try_into().unwrap()).unwrap(), &machine, period.into());
+        assert_eq!(slots[1..].iter().collect::<BTreeSet<_>>().len() as u32, period, "λ {latency}: {slots:?}");
+    }
 }

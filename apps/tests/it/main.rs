@@ -3,6 +3,7 @@
 mod architecture;
 mod builder;
 mod cli;
+mod clocks;
 mod compile_fail;
 mod formats;
 mod library;

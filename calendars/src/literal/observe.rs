@@ -2,7 +2,7 @@
 
 use super::plan::{Plan, addresses};
 use super::{Kept, Memory, Wire};
-use sim_core::digest::{ConsumedHash, DigestLevel, EventHash, Leaf, RunDigest, StateLeaf, epoch_ticks};
+use sim_core::digest::{ConsumedHash, DigestLevel, EventHash, Leaf, Root, RunDigest, StateLeaf, epoch_ticks};
 use sim_core::ids::{ActorId, IdVec, LinkId, NodeId};
 use sim_core::time::{Tick, Ticks};
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,9 +102,11 @@ impl Observer {
                 let leaf = |(node, memory)| self.state_leaf(plan, node, now, memory, wires, kept);
                 memories.iter().map(leaf).collect()
             }
-            DigestLevel::Events => self.events.values().map(|events| events.leaf()).collect(),
+            DigestLevel::Events => self.events.iter().map(|(node, events)| events.leaf(node)).collect(),
         };
-        self.digest.close_epoch(now, &leaves);
+        let mut root = Root::default();
+        leaves.iter().for_each(|leaf| root.add(leaf));
+        self.digest.close_epoch(now, &root);
     }
 
     fn state_leaf(
@@ -146,7 +148,7 @@ impl Observer {
         if let Some(hash) = self.consumed[node] {
             leaf.consumed(hash);
         }
-        leaf.finish()
+        leaf.finish(node)
     }
 
     pub(super) fn digest(&self) -> RunDigest {

@@ -1,37 +1,109 @@
-//! Fits the operands of every firing to its actor, and puts initial tokens where they are consumed.
+//! Fits the entries of compute calendars to their actors: every firing once, with the words that it is to write.
 
-use super::{EntryPlace, LowerError, check_place, rotating};
+use super::tokens::Before;
+use super::{EntryPlace, LowerError, check_place, rotating, tick};
 use crate::format::{CalendarSet, ComputeEntry, Operand};
-use sim_core::App;
-use sim_core::ids::{ActorId, ChannelId, IdVec, NodeId};
-use sim_core::program::{Activity, ConsumedWords, PlannedFiring, ProducedWords, ProgramBuilder, limits};
+use sim_core::ids::{ActorId, ChannelId, Id, IdVec, NodeId};
+use sim_core::program::{FiringId, PlannedFiring, Product, ProductId, RotatingAddress, limits};
+use sim_core::{App, Machine};
 
-/// The entries of every actor by their index.
-type Firings<'a> = IdVec<ActorId, Vec<(NodeId, &'a ComputeEntry)>>;
-
-/// Adds all firings and initial tokens.
-pub(super) fn lower(app: &App, calendars: &CalendarSet, builder: &mut ProgramBuilder) -> Result<(), LowerError> {
-    let firings = by_index(app, calendars)?;
-    for (actor, entries) in firings.iter() {
-        check_home(app, actor, entries)?;
-        for &(node, entry) in entries {
-            add(app, calendars, node, entry, builder)?;
-        }
-    }
-    for channel in app.channels().ids() {
-        place_initial(app, &firings, channel, builder);
-    }
-    Ok(())
+/// All firings of a metacycle, by (node, slot of the last tick, core).
+pub(super) struct Firings<'a> {
+    /// Without what they read.
+    pub(super) firings: IdVec<FiringId, PlannedFiring>,
+    pub(super) products: IdVec<ProductId, Product>,
+    /// The entry of every firing.
+    pub(super) entries: IdVec<FiringId, &'a ComputeEntry>,
 }
 
-fn place_of(node: NodeId, e: &ComputeEntry) -> EntryPlace {
+/// The entries of every actor by their index.
+type ByActor<'a> = IdVec<ActorId, Vec<(NodeId, &'a ComputeEntry)>>;
+
+/// Lowers all firings.
+pub(super) fn lower<'a>(
+    app: &App,
+    machine: &Machine,
+    calendars: &'a CalendarSet,
+    before: &Before<'_>,
+) -> Result<Firings<'a>, LowerError> {
+    let by_actor = by_index(app, calendars)?;
+    for (actor, entries) in by_actor.iter() {
+        check_home(app, actor, entries)?;
+    }
+    drop(by_actor);
+    let mut lowered = Firings { firings: IdVec::new(), products: IdVec::new(), entries: IdVec::new() };
+    let mut order = Vec::new();
+    for node in machine.nodes().ids() {
+        order.clear();
+        for e in &calendars.nodes[node].compute {
+            let entry = place_of(node, e);
+            if !(0..calendars.metacycle).contains(&e.slot) || !(1..=limits::TICKS).contains(&e.exec) {
+                return Err(LowerError::Slot { entry, length: e.exec, metacycle: calendars.metacycle });
+            }
+            check_place(entry, e.place, calendars.unroll)?;
+            order.push((tick(calendars, entry, e.first, e.slot, e.exec - 1)?, e));
+        }
+        order.sort_by_key(|&(last, e)| (last.0 % calendars.metacycle, e.core, e.index));
+        for &(last, e) in &order {
+            let firing = PlannedFiring {
+                last,
+                exec: e.exec,
+                node,
+                actor: e.actor,
+                index: e.index,
+                phase: phase_of(app, e),
+                place: e.place,
+                reads: 0..0,
+                products: 0..0,
+                input_words: 0,
+                output_words: 0,
+            };
+            lowered.add(app, before, firing, e)?;
+        }
+    }
+    Ok(lowered)
+}
+
+pub(super) fn place_of(node: NodeId, e: &ComputeEntry) -> EntryPlace {
     EntryPlace::Compute { node, slot: e.slot, core: e.core }
 }
 
+impl<'a> Firings<'a> {
+    fn add(
+        &mut self,
+        app: &App,
+        before: &Before<'_>,
+        mut firing: PlannedFiring,
+        e: &'a ComputeEntry,
+    ) -> Result<(), LowerError> {
+        let entry = place_of(firing.node, e);
+        let needed = app.input_words(e.actor, firing.phase) as u64;
+        check_words(entry, e.actor, "input", &e.inputs, needed)?;
+        let spans = output_spans(app, e.actor, firing.phase);
+        check_words(entry, e.actor, "output", &e.outputs, spans.iter().map(|span| span.words).sum())?;
+        let id = FiringId::from_index(self.firings.len());
+        let from = self.products.len() as u32;
+        for piece in pieces(entry, &e.outputs, &spans)? {
+            let Piece { span, skip, words, address } = piece;
+            let Span { channel, staged, .. } = spans[span];
+            let position = before.produced(channel, e.index) + skip;
+            let narrow = |n: u64| u32::try_from(n).expect("words of a firing are limited");
+            let (staged, words) = (narrow(staged + skip), narrow(words));
+            self.products.push(Product { firing: id, channel, staged, words, position, address });
+        }
+        firing.products = from..self.products.len() as u32;
+        firing.input_words = needed as u32;
+        firing.output_words = app.output_words(e.actor, firing.phase) as u32;
+        self.firings.push(firing);
+        self.entries.push(e);
+        Ok(())
+    }
+}
+
 /// Finds every firing that an actor has in a metacycle, once.
-fn by_index<'a>(app: &App, calendars: &'a CalendarSet) -> Result<Firings<'a>, LowerError> {
+fn by_index<'a>(app: &App, calendars: &'a CalendarSet) -> Result<ByActor<'a>, LowerError> {
     let actors = app.actors().len();
-    let mut firings: Firings<'a> = IdVec::filled(Vec::new(), actors);
+    let mut firings: ByActor<'a> = IdVec::filled(Vec::new(), actors);
     for (node, calendar) in calendars.nodes.iter() {
         for e in &calendar.compute {
             if app.actors().get(e.actor).is_none() {
@@ -76,43 +148,6 @@ fn check_home(app: &App, actor: ActorId, entries: &[(NodeId, &ComputeEntry)]) ->
     }
 }
 
-fn add(
-    app: &App,
-    calendars: &CalendarSet,
-    node: NodeId,
-    e: &ComputeEntry,
-    builder: &mut ProgramBuilder,
-) -> Result<(), LowerError> {
-    let entry = place_of(node, e);
-    if !(0..calendars.metacycle).contains(&e.slot) || !(1..=limits::TICKS).contains(&e.exec) {
-        return Err(LowerError::Slot { entry, length: e.exec, metacycle: calendars.metacycle });
-    }
-    check_place(entry, e.place, calendars.unroll)?;
-    let phase = phase_of(app, e);
-    let needed = app.input_words(e.actor, phase) as u64;
-    check_words(entry, e.actor, "input", &e.inputs, needed)?;
-    let spans = output_spans(app, e.actor, phase);
-    check_words(entry, e.actor, "output", &e.outputs, spans.iter().map(|&(_, words)| words).sum())?;
-    let plan = PlannedFiring {
-        node,
-        core: e.core,
-        actor: e.actor,
-        index: e.index,
-        phase,
-        slot: e.slot,
-        exec: e.exec,
-        activity: Activity { first: u64::from(e.first), place: e.place },
-    };
-    let input = |operand: &Operand| {
-        let address = rotating(entry, operand.address, 0, u64::from(operand.words))?;
-        Ok(ConsumedWords { address, words: operand.words })
-    };
-    let inputs = e.inputs.iter().map(input).collect::<Result<Vec<_>, _>>()?;
-    let outputs = produced(entry, &e.outputs, &spans)?;
-    builder.firing(plan, &inputs, &outputs);
-    Ok(())
-}
-
 fn phase_of(app: &App, e: &ComputeEntry) -> u32 {
     u32::try_from(u64::from(e.index) % app.actors()[e.actor].phases()).expect("phases are limited")
 }
@@ -134,10 +169,17 @@ fn check_words(
     Ok(())
 }
 
-/// Per outgoing channel of `actor`, in the order of a calendar's outputs: where its words start among those that a
-/// firing of `phase` hands over by port, and how many they are.
-fn output_spans(app: &App, actor: ActorId, phase: u32) -> Vec<(u64, u64)> {
-    let mut spans: Vec<(u64, u64)> = Vec::new();
+/// The words of one outgoing channel of a firing.
+struct Span {
+    channel: ChannelId,
+    /// Where they start among those that the firing hands over by port.
+    staged: u64,
+    words: u64,
+}
+
+/// Per outgoing channel of `actor`, in the order of a calendar's outputs, the words of a firing of `phase`.
+fn output_spans(app: &App, actor: ActorId, phase: u32) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
     let (mut port, mut end) = (None, 0);
     for &id in app.outputs(actor) {
         let channel = &app.channels()[id];
@@ -145,70 +187,36 @@ fn output_spans(app: &App, actor: ActorId, phase: u32) -> Vec<(u64, u64)> {
         if port.replace(channel.source_port) != Some(channel.source_port) {
             end += words;
         }
-        spans.push((end - words, words));
+        spans.push(Span { channel: id, staged: end - words, words });
     }
     spans
 }
 
-/// Cuts output operands where one channel ends and the next begins, and says which words of the firing's outputs each
-/// piece takes. The operands have as many words as the spans.
-fn produced(entry: EntryPlace, operands: &[Operand], spans: &[(u64, u64)]) -> Result<Vec<ProducedWords>, LowerError> {
+/// Consecutive words of one channel at consecutive addresses.
+struct Piece {
+    span: usize,
+    /// Words of the span before them.
+    skip: u64,
+    words: u64,
+    address: RotatingAddress,
+}
+
+/// Cuts output operands where one channel ends and the next begins. They have as many words as the spans.
+fn pieces(entry: EntryPlace, operands: &[Operand], spans: &[Span]) -> Result<Vec<Piece>, LowerError> {
     let mut pieces = Vec::with_capacity(operands.len());
-    let mut spans = spans.iter().copied();
-    let (mut position, mut left) = (0, 0);
+    let (mut span, mut skip) = (0, 0);
     for operand in operands {
         let words = u64::from(operand.words);
         rotating(entry, operand.address, 0, words)?; // also refuses an operand without words
         let mut done = 0;
         while done < words {
-            while left == 0 {
-                (position, left) = spans.next().expect("operands have as many words as the channels");
+            while skip == spans[span].words {
+                (span, skip) = (span + 1, 0);
             }
-            let piece = left.min(words - done);
-            let address = rotating(entry, operand.address, done, piece)?;
-            let narrow = |n: u64| u32::try_from(n).expect("words of a firing are limited");
-            pieces.push(ProducedWords { address, words: narrow(piece), position: narrow(position) });
-            (done, position, left) = (done + piece, position + piece, left - piece);
+            let words = (spans[span].words - skip).min(words - done);
+            pieces.push(Piece { span, skip, words, address: rotating(entry, operand.address, done, words)? });
+            (done, skip) = (done + words, skip + words);
         }
     }
     Ok(pieces)
-}
-
-/// Puts the initial tokens of a channel where the firings that consume them will look for them.
-fn place_initial(app: &App, firings: &Firings<'_>, id: ChannelId, builder: &mut ProgramBuilder) {
-    let channel = &app.channels()[id];
-    let mut token = vec![0; channel.token_words() as usize];
-    let mut number = 0;
-    for activation in 0.. {
-        for &(node, e) in &firings[channel.target] {
-            let phase = phase_of(app, e);
-            let before = app.inputs(channel.target).iter().take_while(|&&other| other != id);
-            let before = before.map(|&other| &app.channels()[other]);
-            let skip = before.map(|c| u64::from(c.consume[phase as usize]) * u64::from(c.token_words())).sum();
-            let mut addresses = addresses(&e.inputs, activation, skip);
-            for _ in 0..channel.consume[phase as usize] {
-                if number == channel.initial.count {
-                    return;
-                }
-                channel.write_initial(number, &mut token);
-                for &word in &token {
-                    builder.initial_word(node, addresses.next().expect("operands hold every consumed word"), word);
-                }
-                number += 1;
-            }
-        }
-    }
-}
-
-/// Addresses of the words of `operands` in order, from word number `skip` on.
-fn addresses(operands: &[Operand], activation: u64, skip: u64) -> impl Iterator<Item = u32> + '_ {
-    let starts = operands.iter().scan(0_u64, |end, operand| {
-        *end += u64::from(operand.words);
-        Some((*end - u64::from(operand.words), operand))
-    });
-    starts.filter(move |&(start, operand)| start + u64::from(operand.words) > skip).flat_map(move |(start, operand)| {
-        let from = u32::try_from(skip.saturating_sub(start)).expect("it is below the operand's words");
-        let base = operand.address.address(activation);
-        (from..operand.words).map(move |word| base + word)
-    })
 }

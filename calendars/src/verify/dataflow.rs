@@ -4,12 +4,14 @@
 //! until a firing has produced the word.
 
 use super::Report;
-use super::memory::Found;
+use super::frames::Senders;
+use super::memory::FoundWords;
 use super::names::{EntryRef, TokenWord};
-use super::runs::{Act, ReadId, Runs, WriteId};
-use super::tokens::{Made, Tokens};
+use super::runs::{Act, NodeRuns, ReadId, Run, Runs, WriteId};
+use super::tokens::Made;
 use super::violation::Violation;
-use sim_core::ids::{IdVec, LinkId};
+use sim_core::Csr;
+use sim_core::ids::LinkId;
 
 /// How far the origin of a written word is known.
 #[derive(Clone, Copy)]
@@ -22,28 +24,51 @@ enum Origin {
     Firing(Made),
 }
 
+/// Origins by [`WriteId`], each as one number: those of words that firings make are below 2³² − 3.
+struct Origins(Vec<u32>);
+
+impl Origins {
+    fn get(&self, write: WriteId) -> Origin {
+        match self.0[write as usize] {
+            u32::MAX => Origin::Unknown,
+            number if number == u32::MAX - 1 => Origin::Open,
+            number if number == u32::MAX - 2 => Origin::None,
+            made => Origin::Firing(Made(made)),
+        }
+    }
+
+    fn set(&mut self, write: WriteId, origin: Origin) {
+        self.0[write as usize] = match origin {
+            Origin::Unknown => u32::MAX,
+            Origin::Open => u32::MAX - 1,
+            Origin::None => u32::MAX - 2,
+            Origin::Firing(Made(made)) => made,
+        };
+    }
+}
+
 /// How words came to where they are, and from which firings.
 pub(super) struct Dataflow<'a> {
-    runs: &'a Runs,
+    runs: &'a Runs<'a>,
     /// Who sends what a scatter run stores.
-    senders: Vec<Option<ReadId>>,
+    senders: Senders,
     /// What every read finds.
-    found: Vec<Option<Found>>,
-    origins: Vec<Origin>,
+    found: FoundWords,
+    origins: Origins,
 }
 
 impl<'a> Dataflow<'a> {
     /// Traces every written word back to its firing.
-    pub(super) fn trace(runs: &'a Runs, senders: Vec<Option<ReadId>>, found: Vec<Option<Found>>) -> Self {
-        let mut origins = vec![Origin::Unknown; runs.writes as usize];
-        for run in runs.list.iter().filter(|run| run.act == Act::Output) {
+    pub(super) fn trace(runs: &'a Runs<'a>, senders: Senders, found: FoundWords) -> Self {
+        let mut origins = Origins(vec![u32::MAX; runs.writes()]);
+        for_each_run(runs, Act::Output, |node_runs, run| {
             for word in 0..run.words {
-                origins[(run.first_id + word) as usize] = Origin::Firing(runs.made(run, word));
+                origins.set(run.first_id + word, Origin::Firing(node_runs.made(run, word)));
             }
-        }
+        });
         let mut this = Self { runs, senders, found, origins };
         let mut path = Vec::new();
-        for write in 0..runs.writes {
+        for write in 0..runs.writes() as WriteId {
             this.resolve(write, &mut path);
         }
         this
@@ -53,12 +78,12 @@ impl<'a> Dataflow<'a> {
     fn resolve(&mut self, write: WriteId, path: &mut Vec<WriteId>) {
         let mut at = write;
         let origin = loop {
-            match self.origins[at as usize] {
+            match self.origins.get(at) {
                 Origin::Unknown => {}
                 Origin::Open => break Origin::None,
                 known => break known,
             }
-            self.origins[at as usize] = Origin::Open;
+            self.origins.set(at, Origin::Open);
             path.push(at);
             match self.stored_from(at) {
                 Some(earlier) => at = earlier,
@@ -66,24 +91,25 @@ impl<'a> Dataflow<'a> {
             }
         };
         for word in path.drain(..) {
-            self.origins[word as usize] = origin;
+            self.origins.set(word, origin);
         }
     }
 
     /// The word that the sender of a stored word found, if it sent one of its own activation.
     fn stored_from(&self, write: WriteId) -> Option<WriteId> {
-        let sender = self.senders[write as usize]?;
-        let found = self.found[sender as usize]?;
+        let sender = self.senders.of(write)?;
+        let found = self.found.of(sender)?;
         (found.shift == 0).then_some(found.write)
     }
 
     /// Checks that every input word of every firing is the right one.
-    pub(super) fn check(&self, tokens: &Tokens<'_>, report: &mut Report) {
-        for run in self.runs.list.iter().filter(|run| run.act == Act::Input) {
+    pub(super) fn check(&self, report: &mut Report) {
+        let tokens = &self.runs.case.tokens;
+        for_each_run(self.runs, Act::Input, |node_runs, run| {
             for word in 0..run.words {
-                let Some(found) = self.found[(run.first_id + word) as usize] else { continue };
-                let Origin::Firing(made) = self.origins[found.write as usize] else { continue };
-                let needed = self.runs.needed(run, word);
+                let Some(found) = self.found.of(run.first_id + word) else { continue };
+                let Origin::Firing(made) = self.origins.get(found.write) else { continue };
+                let needed = node_runs.needed(run, word);
                 if made != needed.made || found.shift != needed.shift {
                     report.add_once(Violation::WrongToken {
                         word: run.word(word),
@@ -94,7 +120,7 @@ impl<'a> Dataflow<'a> {
                     });
                 }
             }
-        }
+        });
     }
 
     /// The entries through which a written word came, its firing first.
@@ -102,9 +128,9 @@ impl<'a> Dataflow<'a> {
         let mut path = Vec::new();
         let mut at = Some(write);
         while let Some(word) = at {
-            path.push(self.runs.writer(word).entry);
-            if let Some(sender) = self.senders[word as usize] {
-                path.push(self.runs.reader(sender).entry);
+            path.push(self.runs.writer(word));
+            if let Some(sender) = self.senders.of(word) {
+                path.push(self.runs.reader(sender));
             }
             at = self.stored_from(word);
         }
@@ -112,15 +138,29 @@ impl<'a> Dataflow<'a> {
         path
     }
 
-    /// The word that every gather entry sends first, in activation 0, by link. `None` if it could not be resolved.
-    pub(super) fn carried(&self, tokens: &Tokens<'_>) -> IdVec<LinkId, Vec<Option<TokenWord>>> {
-        let first_word = |&run: &usize| {
-            let found = self.found[self.runs.list[run].first_id as usize]?;
-            match self.origins[found.write as usize] {
-                Origin::Firing(made) => Some(tokens.name(made, 0)),
-                Origin::Unknown | Origin::Open | Origin::None => None,
-            }
-        };
-        self.runs.gathers.values().map(|runs| runs.iter().map(first_word).collect()).collect()
+    /// The word that every gather entry sends first, in activation 0, by link.
+    ///
+    /// # Panics
+    /// If an entry sends a word without origin, which is a violation.
+    pub(super) fn carried(&self) -> Csr<LinkId, TokenWord> {
+        let links = self.runs.case.machine.links().ids();
+        Csr::from_rows(links.map(|link| self.runs.gathers(link).map(|(_, _, read)| self.sent_word(read))))
+    }
+
+    fn sent_word(&self, read: ReadId) -> TokenWord {
+        let found = self.found.of(read).expect("a frame that finds no word is a violation");
+        match self.origins.get(found.write) {
+            Origin::Firing(made) => self.runs.case.tokens.name(made, 0),
+            Origin::Unknown | Origin::Open | Origin::None => panic!("a frame without origin is a violation"),
+        }
+    }
+}
+
+/// Hands all runs that do `act` to `each`, node by node.
+fn for_each_run(runs: &Runs<'_>, act: Act, mut each: impl FnMut(&NodeRuns, &Run)) {
+    let mut node_runs = NodeRuns::default();
+    for node in runs.case.machine.nodes().ids() {
+        runs.list(node, &mut node_runs);
+        node_runs.list.iter().filter(|run| run.act == act).for_each(|run| each(&node_runs, run));
     }
 }

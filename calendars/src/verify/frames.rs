@@ -2,41 +2,64 @@
 //!
 //! Both ends repeat with the metacycle, so first activations that pair up pair up for ever, and only they.
 
-use super::runs::{ReadId, Run, Runs};
+use super::Report;
+use super::names::{EntryRef, WordKind, WordRef};
+use super::runs::{ReadId, Runs};
 use super::violation::Violation;
-use super::{Case, Report};
-use sim_core::ids::LinkId;
+use crate::format::FrameEntry;
 
-/// One word of a run at its tick.
+/// One word of an entry at its tick.
 #[derive(Clone, Copy)]
 struct Frame {
     /// Tick at which the frame is sent, in activation 0.
     sent: i64,
-    run: usize,
+    entry: EntryRef,
+    place: u32,
     word: u32,
+    /// Number of the word among all that are read or written.
+    id: u32,
 }
 
-/// Pairs frames with stores; the result is indexed by [`super::runs::WriteId`] and holds who sends what a scatter run stores.
-pub(super) fn pair(case: &Case<'_>, runs: &Runs, report: &mut Report) -> Vec<Option<ReadId>> {
-    let mut senders = vec![None; runs.writes as usize];
-    for link in case.machine.links().ids() {
-        pair_link(case, runs, link, report, &mut senders);
+impl Frame {
+    fn word(&self) -> WordRef {
+        WordRef { entry: self.entry, kind: WordKind::Frame, word: self.word }
+    }
+}
+
+/// Who sends what is stored, indexed by [`super::runs::WriteId`].
+pub(super) struct Senders(Vec<ReadId>);
+
+/// No sender: the word is an output, or a violation is reported.
+const NONE: ReadId = ReadId::MAX;
+
+impl Senders {
+    /// Who sends the word that is stored as `write`.
+    pub(super) fn of(&self, write: u32) -> Option<ReadId> {
+        Some(self.0[write as usize]).filter(|&read| read != NONE)
+    }
+}
+
+/// Pairs frames with stores.
+pub(super) fn pair(runs: &Runs<'_>, report: &mut Report) -> Senders {
+    let mut senders = Senders(vec![NONE; runs.writes()]);
+    let (mut sent, mut stored) = (Vec::new(), Vec::new());
+    for (link, data) in runs.case.machine.links().iter() {
+        let latency = data.latency.0;
+        list(runs, runs.gathers(link), 0, &mut sent);
+        list(runs, runs.scatters(link), latency, &mut stored);
+        pair_link(latency, &sent, &stored, report, &mut senders);
     }
     senders
 }
 
-fn pair_link(case: &Case<'_>, runs: &Runs, link: LinkId, report: &mut Report, senders: &mut [Option<ReadId>]) {
-    let latency = case.machine.links()[link].latency.0;
-    let sent = frames(runs, &runs.gathers[link], |at| at);
-    // A store is visible one tick after the frame's arrival.
-    let stored = frames(runs, &runs.scatters[link], |visible| visible - 1 - latency);
+fn pair_link(latency: i64, sent: &[Frame], stored: &[Frame], report: &mut Report, senders: &mut Senders) {
     let dropped = |frame: &Frame| Violation::FrameDropped {
-        word: runs.list[frame.run].word(frame.word),
+        word: frame.word(),
         sent: frame.sent,
         arrives: frame.sent.saturating_add(latency),
     };
     let missing = |frame: &Frame| Violation::FrameMissing {
-        word: runs.list[frame.run].word(frame.word),
+        word: frame.word(),
         sent: frame.sent,
         arrives: frame.sent.saturating_add(latency),
     };
@@ -44,9 +67,8 @@ fn pair_link(case: &Case<'_>, runs: &Runs, link: LinkId, report: &mut Report, se
     while i < sent.len() || j < stored.len() {
         match (sent.get(i), stored.get(j)) {
             (Some(s), Some(t)) if s.sent == t.sent => {
-                let (gather, scatter) = (&runs.list[s.run], &runs.list[t.run]);
-                senders[(scatter.first_id + t.word) as usize] = Some(gather.first_id + s.word);
-                check_place(gather, scatter, t.word, report);
+                senders.0[t.id as usize] = s.id;
+                check_place(s, t, report);
                 (i, j) = (i + 1, j + 1);
             }
             (Some(s), t) if t.is_none_or(|t| s.sent < t.sent) => {
@@ -62,25 +84,29 @@ fn pair_link(case: &Case<'_>, runs: &Runs, link: LinkId, report: &mut Report, se
     }
 }
 
-fn check_place(gather: &Run, scatter: &Run, word: u32, report: &mut Report) {
-    if gather.place != scatter.place {
+fn check_place(sent: &Frame, stored: &Frame, report: &mut Report) {
+    if sent.place != stored.place {
         report.add_once(Violation::FramePlace {
-            word: scatter.word(word),
-            place: scatter.place,
-            sender: gather.entry,
-            sender_place: gather.place,
+            word: stored.word(),
+            place: stored.place,
+            sender: sent.entry,
+            sender_place: sent.place,
         });
     }
 }
 
-/// The words of some runs of one link, by the tick at which they are sent, which `sent` derives from that of the run.
-fn frames(runs: &Runs, positions: &[usize], sent: impl Fn(i64) -> i64) -> Vec<Frame> {
-    let of_run = |&run: &usize| {
-        let data = &runs.list[run];
-        let start = sent(data.at);
-        (0..data.words).map(move |word| Frame { sent: start + i64::from(word), run, word })
-    };
-    let mut frames: Vec<Frame> = positions.iter().flat_map(of_run).collect();
+/// The words of the entries at one end of a link, by the tick at which they are sent, `latency` before that of the entry.
+fn list<'a>(
+    runs: &Runs<'_>,
+    entries: impl Iterator<Item = (EntryRef, &'a FrameEntry, u32)>,
+    latency: i64,
+    frames: &mut Vec<Frame>,
+) {
+    frames.clear();
+    for (entry, data, id) in entries {
+        let start = i64::from(data.first) * runs.case.calendars.metacycle + data.slot - latency;
+        let frame = |word| Frame { sent: start + i64::from(word), entry, place: data.place, word, id: id + word };
+        frames.extend((0..data.length).map(frame));
+    }
     frames.sort_by_key(|frame| frame.sent);
-    frames
 }

@@ -3,11 +3,10 @@
 //! One address is a ring of count · M ticks, as the header of [`super`] explains; each reference to it is one point of it.
 
 use super::names::Cell;
-use super::runs::{Act, Run, Runs, WriteId};
+use super::runs::{Act, NodeRuns, ReadId, Run, Runs, WriteId};
 use super::violation::Violation;
 use super::{Case, Report};
 use crate::format::Rotation;
-use sim_core::ids::NodeId;
 
 /// The word that a read finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +15,27 @@ pub(super) struct Found {
     pub(super) write: WriteId,
     /// Activation of the reader minus activation of the writer.
     pub(super) shift: i64,
+}
+
+/// What all reads find, indexed by [`ReadId`]. Nothing where a violation is reported.
+pub(super) struct FoundWords {
+    writes: Vec<WriteId>,
+    shifts: Vec<i64>,
+}
+
+/// Nothing is found.
+const NONE: WriteId = WriteId::MAX;
+
+impl FoundWords {
+    /// What `read` finds.
+    pub(super) fn of(&self, read: ReadId) -> Option<Found> {
+        let (write, shift) = (self.writes[read as usize], self.shifts[read as usize]);
+        (write != NONE).then_some(Found { write, shift })
+    }
+
+    fn set(&mut self, read: ReadId, found: Found) {
+        (self.writes[read as usize], self.shifts[read as usize]) = (found.write, found.shift);
+    }
 }
 
 /// One copy of one word of a run: an arithmetic progression of events at one address.
@@ -39,20 +59,23 @@ struct Event<'a> {
     turn: i64,
 }
 
-/// Checks all memories; the result is indexed by [`super::runs::ReadId`]. `None` where a violation is reported.
-pub(super) fn check(case: &Case<'_>, runs: &Runs, report: &mut Report) -> Vec<Option<Found>> {
-    let mut found = vec![None; runs.reads as usize];
+/// Checks all memories, one after the other.
+pub(super) fn check(runs: &Runs<'_>, report: &mut Report) -> FoundWords {
+    let case = runs.case;
+    let mut found = FoundWords { writes: vec![NONE; runs.reads()], shifts: vec![0; runs.reads()] };
+    let mut node_runs = NodeRuns::default();
     let mut references = Vec::new();
     let mut order = Vec::new();
-    let mut events = Vec::new();
     for node in case.machine.nodes().ids() {
-        refer(case, runs, node, &mut references, &mut order);
+        runs.list(node, &mut node_runs);
+        refer(case, &node_runs, &mut references, &mut order);
         order.sort_unstable();
+        let mut events = Vec::new();
         for group in order.chunk_by(|a, b| address(*a) == address(*b)) {
             let cell = Cell { node, address: address(group[0]) };
             events.clear();
-            events.extend(group.iter().map(|&key| event(case, runs, &references, key)));
-            check_cell(case, runs, cell, &events, &mut found, report);
+            events.extend(group.iter().map(|&key| event(case, &node_runs, &references, key)));
+            check_cell(runs, &node_runs, cell, &events, &mut found, report);
         }
     }
     found
@@ -61,13 +84,12 @@ pub(super) fn check(case: &Case<'_>, runs: &Runs, report: &mut Report) -> Vec<Op
 /// Turns are below 2^60, as `shape` checks; above them in a key lies the address.
 const TURN_MASK: i64 = (1 << 60) - 1;
 
-/// Lists all references to the memory of `node`, and keys that sort them: address, turn, writes before reads, position.
-fn refer(case: &Case<'_>, runs: &Runs, node: NodeId, references: &mut Vec<Reference>, order: &mut Vec<u128>) {
+/// Lists all references to the memory of a node, and keys that sort them: address, turn, writes before reads, position.
+fn refer(case: &Case<'_>, runs: &NodeRuns, references: &mut Vec<Reference>, order: &mut Vec<u128>) {
     references.clear();
     order.clear();
     let metacycle = case.calendars.metacycle;
-    for run in runs.nodes[node].clone() {
-        let data = &runs.list[run];
+    for (run, data) in (0..).zip(&runs.list) {
         let Rotation { base, stride, count, phase } = data.rotation;
         let ring = i64::from(count) * metacycle;
         let reads = u128::from(!data.writes()) << 32;
@@ -81,7 +103,7 @@ fn refer(case: &Case<'_>, runs: &Runs, node: NodeId, references: &mut Vec<Refere
                 let address = base + word + stride * copy;
                 let key = u128::from(address) << 96 | (turn as u128) << 33 | reads;
                 order.push(key | references.len() as u128);
-                references.push(Reference { run: run as u32, word, activation });
+                references.push(Reference { run, word, activation });
                 activation = if activation + 1 < count { activation + 1 } else { 0 };
             }
         }
@@ -92,7 +114,7 @@ fn address(key: u128) -> u32 {
     (key >> 96) as u32
 }
 
-fn event<'a>(case: &Case<'_>, runs: &'a Runs, references: &[Reference], key: u128) -> Event<'a> {
+fn event<'a>(case: &Case<'_>, runs: &'a NodeRuns, references: &[Reference], key: u128) -> Event<'a> {
     let Reference { run, word, activation } = references[key as u32 as usize];
     let (run, activation) = (&runs.list[run as usize], i64::from(activation));
     let tick = run.at + run.step() * i64::from(word) + activation * case.calendars.metacycle;
@@ -102,11 +124,11 @@ fn event<'a>(case: &Case<'_>, runs: &'a Runs, references: &[Reference], key: u12
 
 /// Checks one address. `events` are sorted by turn, writes before reads.
 fn check_cell(
-    case: &Case<'_>,
-    runs: &Runs,
+    runs: &Runs<'_>,
+    node_runs: &NodeRuns,
     cell: Cell,
     events: &[Event<'_>],
-    found: &mut [Option<Found>],
+    found: &mut FoundWords,
     report: &mut Report,
 ) {
     if is_mixed(cell, events, report) {
@@ -118,7 +140,8 @@ fn check_cell(
         }
         return;
     };
-    let ring = i64::from(events[0].run.rotation.count) * case.calendars.metacycle;
+    let metacycle = runs.case.calendars.metacycle;
+    let ring = i64::from(events[0].run.rotation.count) * metacycle;
     // From the first write once around: each write with the reads up to the next one.
     let (early, late) = events.split_at(first_write);
     let around: Vec<(i64, &Event<'_>)> = late
@@ -137,7 +160,7 @@ fn check_cell(
             note_found(cell, write, read, ring, runs, found, report);
         }
     }
-    check_initial(runs, cell, events, case.calendars.metacycle, report);
+    check_initial(node_runs, cell, events, metacycle, report);
 }
 
 /// The tick at which the first write of the ring is visible one turn later.
@@ -196,8 +219,8 @@ fn note_found(
     write: &Event<'_>,
     read: &Event<'_>,
     ring: i64,
-    runs: &Runs,
-    found: &mut [Option<Found>],
+    runs: &Runs<'_>,
+    found: &mut FoundWords,
     report: &mut Report,
 ) {
     let turns = (read.tick - write.tick).div_euclid(ring);
@@ -214,17 +237,18 @@ fn note_found(
         });
     }
     let new = Found { write: write.run.first_id + write.word, shift };
-    match &mut found[(read.run.first_id + read.word) as usize] {
-        Some(old) if *old != new => {
-            let (other, other_shift) = (runs.writer(old.write).entry, old.shift);
+    let id = read.run.first_id + read.word;
+    match found.of(id) {
+        Some(old) if old != new => {
+            let (other, other_shift) = (runs.writer(old.write), old.shift);
             report.add_once(Violation::CopiesDiffer { word, cell, writer: write.run.entry, shift, other, other_shift });
         }
-        slot => *slot = Some(new),
+        _ => found.set(id, new),
     }
 }
 
 /// Checks that at most one initial token has a word here, and that nothing replaces it before it is consumed.
-fn check_initial(runs: &Runs, cell: Cell, events: &[Event<'_>], metacycle: i64, report: &mut Report) {
+fn check_initial(runs: &NodeRuns, cell: Cell, events: &[Event<'_>], metacycle: i64, report: &mut Report) {
     let mut holder: Option<&Event<'_>> = None;
     let earliest = events.iter().filter(|event| event.run.writes()).min_by_key(|event| event.tick);
     let earliest = earliest.expect("addresses without writes were reported");

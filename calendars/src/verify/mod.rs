@@ -47,22 +47,24 @@ mod shape;
 mod tokens;
 mod violation;
 
-pub use names::{Cell, EntryRef, TokenWord, WordKind, WordRef};
+pub use names::{Cell, EntryRef, TokenWord, WordKind, WordRef, with_names};
 pub use violation::Violation;
 
 use crate::format::{CalendarSet, ComputeEntry, FrameEntry};
 use dataflow::Dataflow;
 use runs::Runs;
-use sim_core::ids::{IdVec, LinkId, NodeId};
-use sim_core::{App, Machine};
-use std::collections::HashSet;
+use sim_core::ids::{LinkId, NodeId};
+use sim_core::{App, Csr, Machine};
+use std::collections::{BTreeSet, HashSet};
 use std::mem::Discriminant;
 use tokens::Tokens;
 
 /// Limits on what is checked; calendars beyond them are refused, so that no file exhausts the machine.
 pub mod limits {
-    /// Words of all entries, each counted once per copy. About 4 GiB of tables if all are at one node.
+    /// Words of all entries; words that one node's entries refer to, each counted once per copy. About 4 GiB of tables.
     pub const WORDS: u64 = 1 << 27;
+    /// Words that the entries of all nodes refer to, each counted once per copy. About a minute.
+    pub const REFERENCES: u64 = 1 << 30;
 }
 
 /// What the proof yields besides itself.
@@ -70,7 +72,7 @@ pub mod limits {
 pub struct Verified {
     /// Per link and gather entry, the first word that it sends, in activation 0. In activation a its token's number is
     /// higher by a · T. A run may go on with words of other channels.
-    pub frames: IdVec<LinkId, Vec<TokenWord>>,
+    pub frames: Csr<LinkId, TokenWord>,
 }
 
 /// Proves that `calendars` execute `app` on `machine`, for ever, without a missing, spurious or overwritten word.
@@ -93,25 +95,19 @@ pub fn verify(app: &App, machine: &Machine, calendars: &CalendarSet) -> Result<V
     resources::check_states(&case, &usable, &mut report);
     resources::check_cores(&case, &usable, &mut report);
     resources::check_links(&case, &usable, &mut report);
-    let runs = match Runs::collect(&case, &usable) {
+    let runs = match Runs::count(&case, &usable) {
         Ok(runs) => runs,
         Err(violation) => {
             report.add(violation);
             return Err(report.violations);
         }
     };
-    let senders = frames::pair(&case, &runs, &mut report);
-    let found = memory::check(&case, &runs, &mut report);
+    let senders = frames::pair(&runs, &mut report);
+    let found = memory::check(&runs, &mut report);
     let dataflow = Dataflow::trace(&runs, senders, found);
-    dataflow.check(&case.tokens, &mut report);
+    dataflow.check(&mut report);
     violations = report.violations;
-    if !violations.is_empty() {
-        return Err(violations);
-    }
-    let resolved = |words: &Vec<Option<TokenWord>>| {
-        words.iter().map(|word| word.expect("a frame without origin is a violation")).collect()
-    };
-    Ok(Verified { frames: dataflow.carried(&case.tokens).values().map(resolved).collect() })
+    if violations.is_empty() { Ok(Verified { frames: dataflow.carried() }) } else { Err(violations) }
 }
 
 /// What is verified.
@@ -150,11 +146,10 @@ impl Report {
     }
 }
 
-/// Which entries are sound enough to be related to others, by position in their calendar.
+/// Which entries are sound enough to be related to others: all but the `broken` ones.
+#[derive(Default)]
 struct Usable {
-    compute: IdVec<NodeId, Vec<bool>>,
-    gather: IdVec<LinkId, Vec<bool>>,
-    scatter: IdVec<LinkId, Vec<bool>>,
+    broken: BTreeSet<EntryRef>,
 }
 
 impl Usable {
@@ -169,8 +164,7 @@ impl Usable {
         case: &'a Case<'_>,
         node: NodeId,
     ) -> impl Iterator<Item = (EntryRef, &'a ComputeEntry)> + use<'a> {
-        sound(&case.calendars.nodes[node].compute, &self.compute[node])
-            .map(move |(index, entry)| (EntryRef::Compute(node, index), entry))
+        self.sound(&case.calendars.nodes[node].compute, move |index| EntryRef::Compute(node, index))
     }
 
     /// The usable gather entries of one link.
@@ -179,8 +173,7 @@ impl Usable {
         case: &'a Case<'_>,
         link: LinkId,
     ) -> impl Iterator<Item = (EntryRef, &'a FrameEntry)> + use<'a> {
-        sound(&case.calendars.links[link].gather, &self.gather[link])
-            .map(move |(index, entry)| (EntryRef::Gather(link, index), entry))
+        self.sound(&case.calendars.links[link].gather, move |index| EntryRef::Gather(link, index))
     }
 
     /// The usable scatter entries of one link.
@@ -189,13 +182,16 @@ impl Usable {
         case: &'a Case<'_>,
         link: LinkId,
     ) -> impl Iterator<Item = (EntryRef, &'a FrameEntry)> + use<'a> {
-        sound(&case.calendars.links[link].scatter, &self.scatter[link])
-            .map(move |(index, entry)| (EntryRef::Scatter(link, index), entry))
+        self.sound(&case.calendars.links[link].scatter, move |index| EntryRef::Scatter(link, index))
     }
-}
 
-/// The entries that are sound, with their positions.
-fn sound<'a, T>(entries: &'a [T], usable: &'a [bool]) -> impl Iterator<Item = (u32, &'a T)> {
-    let numbered = entries.iter().zip(usable).enumerate();
-    numbered.filter(|(_, (_, usable))| **usable).map(|(index, (entry, _))| (index as u32, entry))
+    /// The entries that are sound, with the names that `name` makes of their positions.
+    fn sound<'a, T>(
+        &'a self,
+        entries: &'a [T],
+        name: impl Fn(u32) -> EntryRef,
+    ) -> impl Iterator<Item = (EntryRef, &'a T)> {
+        let named = entries.iter().zip(0..).map(move |(entry, index)| (name(index), entry));
+        named.filter(|(name, _)| !self.broken.contains(name))
+    }
 }

@@ -1,6 +1,7 @@
 //! What violations speak of: entries, words of entries, words of memory, words of tokens.
 
-use sim_core::ids::{ChannelId, LinkId, NodeId};
+use sim_core::ids::{ActorId, ChannelId, LinkId, NodeId};
+use sim_core::{App, Machine};
 use std::fmt;
 
 /// One entry of one calendar.
@@ -91,5 +92,40 @@ pub struct TokenWord {
 impl fmt::Display for TokenWord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "word {} of token {} of {}", self.word, self.token, self.channel)
+    }
+}
+
+/// A sentence about calendars of `app` on `machine`, such as a [`Violation`](super::Violation), with the name of everything
+/// that it gives an id: `actor#2` becomes ``actor#2 `sink` ``. Ids that do not exist stay alone.
+#[must_use]
+pub fn with_names(sentence: &str, app: &App, machine: &Machine) -> String {
+    let mut text = String::with_capacity(2 * sentence.len());
+    let mut rest = sentence;
+    while let Some(mark) = rest.find('#') {
+        let digits = rest[mark + 1..].find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len() - mark - 1);
+        let (before, after) = rest.split_at(mark + 1 + digits);
+        text += before;
+        if let Some(name) = before[mark + 1..].parse().ok().and_then(|id| name_of(&before[..mark], id, app, machine)) {
+            text += &format!(" `{name}`");
+        }
+        rest = after;
+    }
+    text + rest
+}
+
+/// The name of the entity that an id of the kind with which `before` ends stands for.
+fn name_of(before: &str, id: u32, app: &App, machine: &Machine) -> Option<String> {
+    let node = |id| machine.nodes().get(id).map(|node| node.name.clone());
+    if before.ends_with("actor") {
+        app.actors().get(ActorId(id)).map(|actor| actor.name.clone())
+    } else if before.ends_with("channel") {
+        app.channels().get(ChannelId(id)).map(|channel| channel.name.to_string())
+    } else if before.ends_with("node") {
+        node(NodeId(id))
+    } else if before.ends_with("link") {
+        let link = machine.links().get(LinkId(id))?;
+        Some(format!("{}→{}", node(link.source)?, node(link.target)?))
+    } else {
+        None
     }
 }

@@ -4,7 +4,7 @@ use super::names::EntryRef;
 use super::violation::Violation;
 use super::{Case, Report, Usable};
 use crate::format::{ComputeEntry, FrameEntry};
-use sim_core::ids::{ActorId, IdVec};
+use sim_core::ids::ActorId;
 
 /// A firing with its entry.
 struct Fired<'a> {
@@ -26,7 +26,8 @@ pub(super) fn check_firings(case: &Case<'_>, report: &mut Report) {
         let named = calendar.compute.iter().zip(0..);
         named.map(move |(data, index)| (EntryRef::Compute(node, index), data))
     });
-    for (actor, list) in by_actor(case, all).iter() {
+    let all = by_actor(case, all);
+    for (actor, list) in of_actors(case, &all) {
         for pair in list.windows(2).filter(|pair| pair[0].data.index == pair[1].data.index) {
             let index = pair[0].data.index;
             report.add(Violation::FiredTwice { entry: pair[1].entry, other: pair[0].entry, actor, index });
@@ -44,29 +45,35 @@ pub(super) fn check_firings(case: &Case<'_>, report: &mut Report) {
 
 /// Checks that actors with state fire on one node, in order, without overlap.
 pub(super) fn check_states(case: &Case<'_>, usable: &Usable, report: &mut Report) {
-    for (actor, list) in by_actor(case, usable.firings(case)).iter() {
+    let all = by_actor(case, usable.firings(case));
+    for (actor, list) in of_actors(case, &all) {
         if case.app.actors()[actor].has_state() {
             check_state(case, actor, list, report);
         }
     }
 }
 
-/// Firings of actors and indices that exist, by actor, sorted by index.
-fn by_actor<'a>(
-    case: &Case<'_>,
-    firings: impl Iterator<Item = (EntryRef, &'a ComputeEntry)>,
-) -> IdVec<ActorId, Vec<Fired<'a>>> {
+/// Firings of actors and indices that exist, sorted by actor and index.
+fn by_actor<'a>(case: &Case<'_>, firings: impl Iterator<Item = (EntryRef, &'a ComputeEntry)>) -> Vec<Fired<'a>> {
     let actors = case.app.actors();
-    let mut lists: IdVec<ActorId, Vec<Fired<'a>>> = actors.ids().map(|_| Vec::new()).collect();
-    for (entry, data) in firings {
-        if actors.get(data.actor).is_some() && u64::from(data.index) < case.tokens.firings(data.actor) {
-            lists[data.actor].push(Fired { entry, data });
-        }
-    }
-    for list in lists.values_mut() {
-        list.sort_by_key(|firing| firing.data.index);
-    }
-    lists
+    let exists = |(_, data): &(EntryRef, &ComputeEntry)| {
+        actors.get(data.actor).is_some() && u64::from(data.index) < case.tokens.firings(data.actor)
+    };
+    let mut all: Vec<Fired<'a>> = firings.filter(exists).map(|(entry, data)| Fired { entry, data }).collect();
+    all.sort_by_key(|firing| (firing.data.actor, firing.data.index));
+    all
+}
+
+/// Every actor with its firings; `all` are sorted by actor.
+fn of_actors<'a, 'f>(
+    case: &Case<'_>,
+    all: &'a [Fired<'f>],
+) -> impl Iterator<Item = (ActorId, &'a [Fired<'f>])> + use<'a, 'f> {
+    case.app.actors().ids().scan(all, |rest, actor| {
+        let (of_actor, others) = rest.split_at(rest.partition_point(|firing| firing.data.actor <= actor));
+        *rest = others;
+        Some((actor, of_actor))
+    })
 }
 
 /// Checks that the firings of `actor`, sorted by index, are on one node, in order, without overlap.

@@ -1,12 +1,14 @@
-//! All accesses to memory as one list of runs: consecutive words that one entry reads or writes under one rotation.
+//! All accesses to memory as runs: consecutive words that one entry reads or writes under one rotation.
+//!
+//! Every word that is read or written has a number, node by node. The runs themselves are listed for one node at a time: for
+//! the million nodes of a large machine they would take more room than the calendars.
 
 use super::names::{EntryRef, WordKind, WordRef};
 use super::tokens::{Made, Needed};
 use super::violation::Violation;
 use super::{Case, Usable, limits};
 use crate::format::{ComputeEntry, FrameEntry, Operand, Rotation};
-use sim_core::ids::{IdVec, LinkId, NodeId};
-use std::ops::Range;
+use sim_core::ids::{Id, IdVec, LinkId, NodeId};
 
 /// Number of a word that is read: of a gather run or an input operand.
 pub(super) type ReadId = u32;
@@ -38,7 +40,7 @@ pub(super) struct Run {
     pub(super) first_id: u32,
     /// Number of the first word among all frames of the entry, or among all inputs or outputs of the firing.
     pub(super) first_word: u32,
-    /// Where the firing's words start in [`Runs::needed`] or [`Runs::made`]; unused for frames.
+    /// Where the firing's words start in [`NodeRuns::needed`] or [`NodeRuns::made`]; unused for frames.
     table: u32,
 }
 
@@ -64,87 +66,135 @@ impl Run {
     }
 }
 
-/// The runs of all usable entries, grouped by the node whose memory they use.
-pub(super) struct Runs {
-    pub(super) list: Vec<Run>,
-    pub(super) nodes: IdVec<NodeId, Range<usize>>,
-    /// Positions in `list` of the runs that are sent, by link, in the order of their entries.
-    pub(super) gathers: IdVec<LinkId, Vec<usize>>,
-    /// Positions in `list` of the runs that are stored, by link, in the order of their entries.
-    pub(super) scatters: IdVec<LinkId, Vec<usize>>,
-    /// Positions in `list` of the runs that read.
-    readers: Vec<usize>,
-    /// Positions in `list` of the runs that write.
-    writers: Vec<usize>,
+/// The numbers of all words of all usable entries.
+pub(super) struct Runs<'a> {
+    pub(super) case: &'a Case<'a>,
+    pub(super) usable: &'a Usable,
+    /// First read and first write of every node, and the end.
+    nodes: Vec<(ReadId, WriteId)>,
+    /// First read of every link's gather calendar; the words of its usable entries follow each other.
+    gathers: IdVec<LinkId, ReadId>,
+    /// First write of every link's scatter calendar; likewise.
+    scatters: IdVec<LinkId, WriteId>,
+}
+
+impl<'a> Runs<'a> {
+    /// Numbers the words of all usable entries: at every node those of its firings, then those of its links.
+    ///
+    /// # Errors
+    /// [`Violation::TooManyWords`] if they are too many to be looked at one by one.
+    pub(super) fn count(case: &'a Case<'a>, usable: &'a Usable) -> Result<Self, Violation> {
+        check_limits(case, usable)?;
+        let links = case.machine.links().len();
+        let mut runs = Self {
+            case,
+            usable,
+            nodes: Vec::with_capacity(case.machine.nodes().len() + 1),
+            gathers: IdVec::filled(0, links),
+            scatters: IdVec::filled(0, links),
+        };
+        let (mut reads, mut writes) = (0, 0);
+        let words = |operands: &[Operand]| operands.iter().map(|operand| operand.words).sum::<u32>();
+        for node in case.machine.nodes().ids() {
+            runs.nodes.push((reads, writes));
+            for (_, firing) in usable.firings_of(case, node) {
+                reads += words(&firing.inputs);
+                writes += words(&firing.outputs);
+            }
+            for &link in case.machine.outgoing(node) {
+                runs.gathers[link] = reads;
+                reads += usable.gathers(case, link).map(|(_, frames)| frames.length).sum::<u32>();
+            }
+            for &link in case.machine.incoming(node) {
+                runs.scatters[link] = writes;
+                writes += usable.scatters(case, link).map(|(_, frames)| frames.length).sum::<u32>();
+            }
+        }
+        runs.nodes.push((reads, writes));
+        Ok(runs)
+    }
+
     /// Number of words that are read.
-    pub(super) reads: u32,
+    pub(super) fn reads(&self) -> usize {
+        self.nodes[self.nodes.len() - 1].0 as usize
+    }
+
     /// Number of words that are written.
-    pub(super) writes: u32,
+    pub(super) fn writes(&self) -> usize {
+        self.nodes[self.nodes.len() - 1].1 as usize
+    }
+
+    /// The usable entries that send on `link`, with the number of each one's first word.
+    pub(super) fn gathers(&self, link: LinkId) -> impl Iterator<Item = (EntryRef, &FrameEntry, ReadId)> {
+        numbered(self.usable.gathers(self.case, link), self.gathers[link])
+    }
+
+    /// The usable entries that store from `link`, with the number of each one's first word.
+    pub(super) fn scatters(&self, link: LinkId) -> impl Iterator<Item = (EntryRef, &FrameEntry, WriteId)> {
+        numbered(self.usable.scatters(self.case, link), self.scatters[link])
+    }
+
+    /// Lists the accesses of all usable entries to the memory of `node`.
+    pub(super) fn list(&self, node: NodeId, runs: &mut NodeRuns) {
+        runs.list.clear();
+        runs.needed.clear();
+        runs.made.clear();
+        let (mut reads, mut writes) = self.nodes[node.index()];
+        for (entry, firing) in self.usable.firings_of(self.case, node) {
+            runs.add_firing(self.case, entry, firing, &mut reads, &mut writes);
+        }
+        for &link in self.case.machine.outgoing(node) {
+            for (entry, frames, id) in self.gathers(link) {
+                runs.add_frames(self.case, entry, frames, Act::Gather, id);
+            }
+        }
+        for &link in self.case.machine.incoming(node) {
+            for (entry, frames, id) in self.scatters(link) {
+                runs.add_frames(self.case, entry, frames, Act::Scatter, id);
+            }
+        }
+    }
+
+    /// The entry that reads `read`. For messages: lists all runs of a node.
+    pub(super) fn reader(&self, read: ReadId) -> EntryRef {
+        self.holder(self.nodes.partition_point(|&(first, _)| first <= read), read, false)
+    }
+
+    /// The entry that writes `write`. For messages: lists all runs of a node.
+    pub(super) fn writer(&self, write: WriteId) -> EntryRef {
+        self.holder(self.nodes.partition_point(|&(_, first)| first <= write), write, true)
+    }
+
+    /// The entry that has the word `id`, at the node before the `after`-th.
+    fn holder(&self, after: usize, id: u32, writes: bool) -> EntryRef {
+        let mut runs = NodeRuns::default();
+        self.list(NodeId::from_index(after - 1), &mut runs);
+        let holds = |run: &&Run| run.writes() == writes && (run.first_id..run.first_id + run.words).contains(&id);
+        runs.list.iter().find(holds).expect("every word has an entry").entry
+    }
+}
+
+/// Numbers the words of entries from `first` on.
+fn numbered<'a>(
+    entries: impl Iterator<Item = (EntryRef, &'a FrameEntry)>,
+    first: u32,
+) -> impl Iterator<Item = (EntryRef, &'a FrameEntry, u32)> {
+    entries.scan(first, |next, (entry, frames)| {
+        let id = *next;
+        *next += frames.length;
+        Some((entry, frames, id))
+    })
+}
+
+/// The runs that use the memory of one node.
+#[derive(Default)]
+pub(super) struct NodeRuns {
+    pub(super) list: Vec<Run>,
     needed: Vec<Needed>,
     made: Vec<Made>,
 }
 
-impl Runs {
-    /// Lists the accesses of all usable entries.
-    ///
-    /// # Errors
-    /// [`Violation::TooManyWords`] if they are too many to be looked at one by one.
-    pub(super) fn collect(case: &Case<'_>, usable: &Usable) -> Result<Self, Violation> {
-        let found = references(case, usable);
-        if found > limits::WORDS.into() {
-            return Err(Violation::TooManyWords { found, limit: limits::WORDS });
-        }
-        let links = case.machine.links().len();
-        let mut runs = Self {
-            list: Vec::new(),
-            nodes: IdVec::new(),
-            gathers: IdVec::filled(Vec::new(), links),
-            scatters: IdVec::filled(Vec::new(), links),
-            readers: Vec::new(),
-            writers: Vec::new(),
-            reads: 0,
-            writes: 0,
-            needed: Vec::new(),
-            made: Vec::new(),
-        };
-        for node in case.machine.nodes().ids() {
-            let start = runs.list.len();
-            for (entry, data) in usable.firings_of(case, node) {
-                runs.add_firing(case, entry, data);
-            }
-            for &link in case.machine.outgoing(node) {
-                for (entry, data) in usable.gathers(case, link) {
-                    runs.gathers[link].push(runs.list.len());
-                    runs.add_frames(case, entry, data, Act::Gather);
-                }
-            }
-            for &link in case.machine.incoming(node) {
-                for (entry, data) in usable.scatters(case, link) {
-                    runs.scatters[link].push(runs.list.len());
-                    runs.add_frames(case, entry, data, Act::Scatter);
-                }
-            }
-            runs.nodes.push(start..runs.list.len());
-        }
-        Ok(runs)
-    }
-
-    /// The run that reads `read`.
-    pub(super) fn reader(&self, read: ReadId) -> &Run {
-        self.holder(&self.readers, read)
-    }
-
-    /// The run that writes `write`.
-    pub(super) fn writer(&self, write: WriteId) -> &Run {
-        self.holder(&self.writers, write)
-    }
-
-    /// The one of `positions` whose words have `id` among them.
-    fn holder(&self, positions: &[usize], id: u32) -> &Run {
-        let after = positions.partition_point(|&run| self.list[run].first_id <= id);
-        &self.list[positions[after - 1]]
-    }
-
+impl NodeRuns {
     /// What word `word` of an input run has to be.
     pub(super) fn needed(&self, run: &Run, word: u32) -> Needed {
         self.needed[(run.table + run.first_word + word) as usize]
@@ -155,57 +205,67 @@ impl Runs {
         self.made[(run.table + run.first_word + word) as usize]
     }
 
-    fn add_frames(&mut self, case: &Case<'_>, entry: EntryRef, data: &FrameEntry, act: Act) {
+    fn add_frames(&mut self, case: &Case<'_>, entry: EntryRef, data: &FrameEntry, act: Act, first_id: u32) {
         let tick = i64::from(data.first) * case.calendars.metacycle + data.slot;
         let at = if act == Act::Scatter { tick + 1 } else { tick };
-        self.push(Run {
-            entry,
-            act,
-            place: data.place,
-            rotation: data.address,
-            words: data.length,
-            at,
-            hold: 0,
-            first_id: 0,
-            first_word: 0,
-            table: 0,
-        });
+        let (place, rotation, words) = (data.place, data.address, data.length);
+        self.list.push(Run { entry, act, place, rotation, words, at, hold: 0, first_id, first_word: 0, table: 0 });
     }
 
-    fn add_firing(&mut self, case: &Case<'_>, entry: EntryRef, data: &ComputeEntry) {
+    fn add_firing(
+        &mut self,
+        case: &Case<'_>,
+        entry: EntryRef,
+        data: &ComputeEntry,
+        reads: &mut ReadId,
+        writes: &mut WriteId,
+    ) {
         let start = i64::from(data.first) * case.calendars.metacycle + data.slot;
         let (inputs, outputs) = (self.needed.len() as u32, self.made.len() as u32);
         self.needed.extend(case.tokens.consumes(data.actor, data.index));
         self.made.extend(case.tokens.produces(data.actor, data.index));
         let (place, hold) = (data.place, data.exec - 1);
-        let mut add = |operands: &[Operand], act, at, table| {
+        let mut add = |operands: &[Operand], act, at, table, next: &mut u32| {
             let mut first_word = 0;
             for operand in operands {
-                let (rotation, words) = (operand.address, operand.words);
-                self.push(Run { entry, act, place, rotation, words, at, hold, first_id: 0, first_word, table });
+                let (rotation, words, first_id) = (operand.address, operand.words, *next);
+                self.list.push(Run { entry, act, place, rotation, words, at, hold, first_id, first_word, table });
                 first_word += words;
+                *next += words;
             }
         };
-        add(&data.inputs, Act::Input, start, inputs);
-        add(&data.outputs, Act::Output, start + data.exec, outputs);
-    }
-
-    fn push(&mut self, run: Run) {
-        let (next, positions) =
-            if run.writes() { (&mut self.writes, &mut self.writers) } else { (&mut self.reads, &mut self.readers) };
-        positions.push(self.list.len());
-        self.list.push(Run { first_id: *next, ..run });
-        *next += run.words;
+        add(&data.inputs, Act::Input, start, inputs, reads);
+        add(&data.outputs, Act::Output, start + data.exec, outputs, writes);
     }
 }
 
-/// Words of all usable entries, each counted once per copy.
-fn references(case: &Case<'_>, usable: &Usable) -> u128 {
-    let firings = usable.firings(case).flat_map(|(_, data)| data.inputs.iter().chain(&data.outputs));
-    let operands = firings.map(|operand| (operand.words, operand.address.count));
-    let links = || case.calendars.links.ids();
-    let frames = links()
-        .flat_map(|link| usable.gathers(case, link).chain(usable.scatters(case, link)))
-        .map(|(_, data)| (data.length, data.address.count));
-    operands.chain(frames).map(|(words, count)| u128::from(words) * u128::from(count)).sum()
+/// Refuses calendars that refer to more words than are looked at.
+fn check_limits(case: &Case<'_>, usable: &Usable) -> Result<(), Violation> {
+    let (mut all, mut all_copies) = (0_u128, 0_u128);
+    for node in case.machine.nodes().ids() {
+        let mut copies = 0_u128;
+        let mut add = |words: u32, count: u32| {
+            all += u128::from(words);
+            copies += u128::from(words) * u128::from(count);
+        };
+        for (_, data) in usable.firings_of(case, node) {
+            data.inputs.iter().chain(&data.outputs).for_each(|operand| add(operand.words, operand.address.count));
+        }
+        for &link in case.machine.outgoing(node) {
+            usable.gathers(case, link).for_each(|(_, data)| add(data.length, data.address.count));
+        }
+        for &link in case.machine.incoming(node) {
+            usable.scatters(case, link).for_each(|(_, data)| add(data.length, data.address.count));
+        }
+        if copies > limits::WORDS.into() {
+            return Err(Violation::TooManyWords { found: copies, limit: limits::WORDS });
+        }
+        all_copies += copies;
+    }
+    for (found, limit) in [(all, limits::WORDS), (all_copies, limits::REFERENCES)] {
+        if found > limit.into() {
+            return Err(Violation::TooManyWords { found, limit });
+        }
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use super::names::{EntryRef, WordKind};
 use super::violation::Violation;
 use super::{Case, Report, Usable};
 use crate::format::{CalendarSet, ComputeEntry, FrameEntry, Operand, Rotation};
-use sim_core::ids::{IdVec, NodeId};
+use sim_core::ids::NodeId;
 use sim_core::{App, Machine};
 
 /// Ticks up to which sums of a few cannot overflow.
@@ -37,25 +37,26 @@ pub(super) fn check_header(machine: &Machine, calendars: &CalendarSet) -> Vec<Vi
 
 /// Checks every entry, and says which ones are sound enough for the rules that relate entries.
 pub(super) fn check_entries(case: &Case<'_>, report: &mut Report) -> Usable {
-    let mut usable = Usable { compute: IdVec::new(), gather: IdVec::new(), scatter: IdVec::new() };
+    let mut usable = Usable::default();
     for (node, calendar) in case.calendars.nodes.iter() {
         let name = |index| EntryRef::Compute(node, index);
         let keys = calendar.compute.iter().map(|entry| (entry.slot, entry.core));
         check_calendar(case, node, keys, name, report);
         let entries = named(&calendar.compute, name);
-        usable
-            .compute
-            .push(entries.map(|(name, entry)| report.is_clean(|r| check_firing(case, node, name, entry, r))).collect());
+        let broken = entries.filter(|(name, entry)| !report.is_clean(|r| check_firing(case, node, *name, entry, r)));
+        usable.broken.extend(broken.map(|(name, _)| name));
     }
     for (link, calendar) in case.calendars.links.iter() {
         let ends = case.machine.links()[link];
         let mut side = |node: NodeId, entries: &[FrameEntry], name: &dyn Fn(u32) -> EntryRef| {
             check_calendar(case, node, entries.iter().map(|entry| entry.slot), name, report);
             let entries = named(entries, name);
-            entries.map(|(name, entry)| report.is_clean(|r| check_frames(case, node, name, entry, r))).collect()
+            let broken =
+                entries.filter(|(name, entry)| !report.is_clean(|r| check_frames(case, node, *name, entry, r)));
+            usable.broken.extend(broken.map(|(name, _)| name));
         };
-        usable.gather.push(side(ends.source, &calendar.gather, &|index| EntryRef::Gather(link, index)));
-        usable.scatter.push(side(ends.target, &calendar.scatter, &|index| EntryRef::Scatter(link, index)));
+        side(ends.source, &calendar.gather, &|index| EntryRef::Gather(link, index));
+        side(ends.target, &calendar.scatter, &|index| EntryRef::Scatter(link, index));
     }
     usable
 }

@@ -8,10 +8,12 @@ use super::names::TokenWord;
 use super::violation::Violation;
 use sim_core::App;
 use sim_core::ids::{ActorId, ChannelId, Id, IdVec};
+use std::collections::BTreeMap;
 
-/// A word of a token as it is produced: its channel and its position among the words of one metacycle, as one number.
+/// A word of a token as it is produced: its channel and its position among the words of one metacycle, as one number below
+/// [`limits::WORDS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Made(u64);
+pub(super) struct Made(pub(super) u32);
 
 /// What one input word of a firing has to be.
 #[derive(Clone, Copy, Debug)]
@@ -28,21 +30,15 @@ pub(super) struct Tokens<'a> {
     unroll: u64,
     /// Firings per metacycle: U·P·q.
     firings: IdVec<ActorId, u64>,
-    channels: IdVec<ChannelId, ChannelTokens>,
+    /// Number of each channel's first word among the words that all channels move in a metacycle.
+    bases: IdVec<ChannelId, u32>,
+    /// Sums of the rates of channels whose producer or consumer has several phases.
+    phased: BTreeMap<ChannelId, Sums>,
 }
 
-struct ChannelTokens {
-    /// Tokens per metacycle, T.
-    per_metacycle: u64,
-    /// Words of one token.
-    words: u64,
-    /// Initial tokens, D.
-    initial: u64,
-    /// Number of the channel's first word among the words that all channels move in a metacycle.
-    base: u64,
-    /// Tokens produced before each phase of a cycle, then in all of it.
+/// Sums of rates: before each phase of a cycle, then of all of it.
+struct Sums {
     produced: Vec<u64>,
-    /// Tokens consumed before each phase of a cycle, then in all of it.
     consumed: Vec<u64>,
 }
 
@@ -63,26 +59,26 @@ impl<'a> Tokens<'a> {
             }
             firings.push(count.min(limit.into()) as u64);
         }
-        let mut channels = IdVec::new();
+        let mut bases = IdVec::new();
         let mut base = 0_u128;
-        for channel in app.channels().values() {
+        let mut phased = BTreeMap::new();
+        for (id, channel) in app.channels().iter() {
+            bases.push(base.min(limits::WORDS.into()) as u32);
             let cycles = firings[channel.source] / app.actors()[channel.source].phases();
-            let per_metacycle = u128::from(cycles) * u128::from(channel.produced_per_cycle());
-            let tokens = ChannelTokens {
-                per_metacycle: per_metacycle.min(u64::MAX.into()) as u64,
-                words: channel.token_words().into(),
-                initial: channel.initial.count,
-                base: base.min(u64::MAX.into()) as u64,
-                produced: sums(&channel.produce),
-                consumed: sums(&channel.consume),
-            };
-            base += per_metacycle * u128::from(tokens.words);
-            channels.push(tokens);
+            let tokens = u128::from(cycles) * u128::from(channel.produced_per_cycle());
+            base = base.saturating_add(tokens * u128::from(channel.token_words()));
+            if channel.produce.len().max(channel.consume.len()) > 1 {
+                phased.insert(id, Sums { produced: sums(&channel.produce), consumed: sums(&channel.consume) });
+            }
         }
         if base > limits::WORDS.into() {
             violations.push(Violation::TooManyWords { found: base, limit: limits::WORDS });
         }
-        if violations.is_empty() { Ok(Self { app, unroll: unroll.into(), firings, channels }) } else { Err(violations) }
+        if violations.is_empty() {
+            Ok(Self { app, unroll: unroll.into(), firings, bases, phased })
+        } else {
+            Err(violations)
+        }
     }
 
     /// Firings of `actor` per metacycle.
@@ -102,45 +98,65 @@ impl<'a> Tokens<'a> {
 
     /// The words that firing `index` of `actor` consumes, in the order of its operands.
     pub(super) fn consumes(&self, actor: ActorId, index: u32) -> impl Iterator<Item = Needed> + '_ {
-        self.app.inputs(actor).iter().flat_map(move |&channel| {
-            let tokens = &self.channels[channel];
-            range(&tokens.consumed, index).flat_map(move |number| {
-                let ahead = i128::from(number) - i128::from(tokens.initial);
-                let produced = ahead.rem_euclid(tokens.per_metacycle.into());
-                let shift = -ahead.div_euclid(tokens.per_metacycle.into()) as i64;
-                let start = tokens.base + produced as u64 * tokens.words;
-                (start..start + tokens.words).map(move |word| Needed { made: Made(word), shift })
+        self.app.inputs(actor).iter().flat_map(move |&id| {
+            let channel = &self.app.channels()[id];
+            let per_metacycle = i128::from(self.per_metacycle(id));
+            let sums = self.phased.get(&id).map(|sums| &sums.consumed);
+            range(&channel.consume, sums, index).flat_map(move |number| {
+                let ahead = i128::from(number) - i128::from(channel.initial.count);
+                let shift = -ahead.div_euclid(per_metacycle) as i64;
+                let words = self.words(id, ahead.rem_euclid(per_metacycle) as u64);
+                words.map(move |made| Needed { made, shift })
             })
         })
     }
 
     /// The words that firing `index` of `actor` produces, in the order of its operands.
     pub(super) fn produces(&self, actor: ActorId, index: u32) -> impl Iterator<Item = Made> + '_ {
-        self.app.outputs(actor).iter().flat_map(move |&channel| {
-            let tokens = &self.channels[channel];
-            range(&tokens.produced, index).flat_map(move |number| {
-                let start = tokens.base + number * tokens.words;
-                (start..start + tokens.words).map(Made)
-            })
+        self.app.outputs(actor).iter().flat_map(move |&id| {
+            let sums = self.phased.get(&id).map(|sums| &sums.produced);
+            range(&self.app.channels()[id].produce, sums, index).flat_map(move |number| self.words(id, number))
         })
+    }
+
+    /// Tokens of a channel per metacycle, T.
+    fn per_metacycle(&self, id: ChannelId) -> u64 {
+        let channel = &self.app.channels()[id];
+        let per_cycle = match self.phased.get(&id) {
+            Some(sums) => sums.produced[channel.produce.len()],
+            None => u64::from(channel.produce[0]),
+        };
+        self.firings[channel.source] / channel.produce.len() as u64 * per_cycle
+    }
+
+    /// The words of the token that is produced as number `number` of a metacycle.
+    fn words(&self, id: ChannelId, number: u64) -> impl Iterator<Item = Made> + use<> {
+        let words = self.app.channels()[id].token_words();
+        let start = self.bases[id] + number as u32 * words;
+        (start..start + words).map(Made)
     }
 
     /// Names the word that is produced as `made` in activation `activation` of its producer.
     pub(super) fn name(&self, made: Made, activation: i64) -> TokenWord {
-        let index = self.channels.as_slice().partition_point(|channel| channel.base <= made.0) - 1;
-        let channel = ChannelId::from_index(index);
-        let tokens = &self.channels[channel];
-        let position = made.0 - tokens.base;
-        let token = i128::from(position / tokens.words)
-            + i128::from(tokens.initial)
-            + i128::from(activation) * i128::from(tokens.per_metacycle);
-        TokenWord { channel, token: token as i64, word: (position % tokens.words) as u32 }
+        let index = self.bases.as_slice().partition_point(|&base| base <= made.0) - 1;
+        let id = ChannelId::from_index(index);
+        let channel = &self.app.channels()[id];
+        let position = made.0 - self.bases[id];
+        let token = i128::from(position / channel.token_words())
+            + i128::from(channel.initial.count)
+            + i128::from(activation) * i128::from(self.per_metacycle(id));
+        TokenWord { channel: id, token: token as i64, word: position % channel.token_words() }
     }
 }
 
-/// Tokens that firing `index` moves, numbered from the metacycle's first; `sums` are those of its actor's phases.
-fn range(sums: &[u64], index: u32) -> std::ops::Range<u64> {
-    let phases = sums.len() - 1;
+/// Tokens that firing `index` moves, numbered from the metacycle's first, at `rates` by phase, whose `sums` are given where
+/// there are several.
+fn range(rates: &[u32], sums: Option<&Vec<u64>>, index: u32) -> std::ops::Range<u64> {
+    let Some(sums) = sums else {
+        let before = u64::from(index) * u64::from(rates[0]);
+        return before..before + u64::from(rates[0]);
+    };
+    let phases = rates.len();
     let phase = index as usize % phases;
     let before = u64::from(index) / phases as u64 * sums[phases];
     before + sums[phase]..before + sums[phase + 1]
@@ -159,11 +175,6 @@ fn sums(rates: &[u32]) -> Vec<u64> {
 /// The smallest positive numbers of phase cycles that balance every channel, each connected part on its own.
 /// Numbers beyond 128 bits are given as the largest one.
 fn repetitions(app: &App) -> Result<IdVec<ActorId, u128>, Vec<Violation>> {
-    let mut neighbours: IdVec<ActorId, Vec<ChannelId>> = IdVec::filled(Vec::new(), app.actors().len());
-    for (id, channel) in app.channels().iter() {
-        neighbours[channel.source].push(id);
-        neighbours[channel.target].push(id);
-    }
     let mut counts: IdVec<ActorId, Option<u128>> = IdVec::filled(None, app.actors().len());
     for root in app.actors().ids() {
         if counts[root].is_some() {
@@ -175,7 +186,7 @@ fn repetitions(app: &App) -> Result<IdVec<ActorId, u128>, Vec<Violation>> {
         while next < part.len() {
             let actor = part[next];
             next += 1;
-            for &id in &neighbours[actor] {
+            for &id in app.outputs(actor).iter().chain(app.inputs(actor)) {
                 let channel = &app.channels()[id];
                 let (other, gives, takes) = if channel.source == actor {
                     (channel.target, channel.produced_per_cycle(), channel.consumed_per_cycle())
@@ -213,13 +224,17 @@ fn extend(
     takes: u128,
 ) {
     let count = counts[actor].expect("actors of the part are counted");
-    let Some(flow) = count.checked_mul(gives) else {
+    // Once the first count is beyond 128 bits it is too late: so the whole part is gone through 128 times at most.
+    let beyond = counts[part[0]] == Some(u128::MAX);
+    let Some(flow) = count.checked_mul(gives).filter(|_| !beyond) else {
         counts[other] = Some(u128::MAX);
         return;
     };
     let factor = takes / gcd(flow, takes);
-    for &member in part {
-        counts[member] = counts[member].map(|count| count.saturating_mul(factor));
+    if factor > 1 {
+        for &member in part {
+            counts[member] = counts[member].map(|count| count.saturating_mul(factor));
+        }
     }
     counts[other] = Some(flow / gcd(flow, takes));
 }

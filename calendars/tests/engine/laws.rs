@@ -6,6 +6,8 @@ use crate::support::{assert_streams, everything, run};
 use proptest::prelude::*;
 use sim_core::digest::DigestLevel;
 use sim_core::engine::Engine;
+use sim_core::shard::{Partition, ShardId};
+use sim_core::{Machine, RunOptions, Ticks};
 
 fn config() -> ProptestConfig {
     let cases = std::env::var("TIDELOCK_CASES").ok().and_then(|cases| cases.parse().ok());
@@ -14,6 +16,16 @@ fn config() -> ProptestConfig {
 
 fn level() -> impl Strategy<Value = DigestLevel> {
     prop_oneof![Just(DigestLevel::Off), Just(DigestLevel::State), Just(DigestLevel::Events)]
+}
+
+/// Gives the nodes of `machine` to shards like `wishes`, renumbered without gaps.
+fn partition(machine: &Machine, wishes: &[u32]) -> Partition {
+    let wishes: Vec<u32> = wishes.iter().copied().cycle().take(machine.nodes().len()).collect();
+    let mut used = wishes.clone();
+    used.sort_unstable();
+    used.dedup();
+    let shard = |wish: &u32| ShardId(used.binary_search(wish).unwrap() as u32);
+    Partition::new(wishes.iter().map(shard).collect()).unwrap()
 }
 
 proptest! {
@@ -33,6 +45,21 @@ proptest! {
         let Ring { app, machine, set } = ring(seed);
         let options = everything(&app, iterations, level);
         prop_assert_eq!(run(&app, &machine, &set, &options), literal::run(&app, &machine, &set, &options));
+    }
+
+    /// Threads, windows and traces change nothing.
+    #[test]
+    fn outcomes_are_those_of_any_number_of_threads(
+        seed in any::<u64>(), iterations in 0_u64..60, level in level(), shards in prop::collection::vec(0_u32..4, 8),
+        window in prop::option::of(1_i64..40), trace in any::<bool>(), pieces in 1_u64..40,
+    ) {
+        let Ring { app, machine, set } = ring(seed);
+        let program = calendars::lower(&app, &machine, &set).unwrap();
+        let plain = everything(&app, iterations, level);
+        let options = RunOptions { window: window.map(Ticks), trace, ..plain.clone() };
+        let mut engine = Engine::parallel(&app, &program, &options, &partition(&machine, &shards)).unwrap();
+        while !engine.advance(pieces).unwrap().done {}
+        prop_assert_eq!(engine.finish(), literal::run(&app, &machine, &set, &plain));
     }
 
     /// It does not matter in which pieces a run is executed.

@@ -1,7 +1,9 @@
 //! The machine tick by tick, straight from its description: slow, and with nothing prepared.
 
 use calendars::{CalendarSet, ComputeEntry, Rotation};
-use sim_core::digest::{ChannelDigest, ConsumedHash, DigestLevel, EventHash, RunDigest, StateLeaf, epoch_ticks};
+use sim_core::digest::{
+    ChannelDigest, ConsumedHash, DigestLevel, EventHash, Leaf, Root, RunDigest, StateLeaf, epoch_ticks,
+};
 use sim_core::ids::{ActorId, ChannelId, IdVec, LinkId, NodeId};
 use sim_core::{ActorState, App, ChannelOutcome, Firing, Machine, Outcome, RunOptions, State, Tick};
 use std::collections::BTreeMap;
@@ -48,7 +50,9 @@ pub(crate) fn run(app: &App, machine: &Machine, set: &CalendarSet, options: &Run
         let row = tick + 1;
         if options.digest != DigestLevel::Off && (row == end || row % epoch_ticks(set.metacycle) == 0) {
             let leaves: Vec<_> = machine.nodes().ids().map(|node| literal.leaf(options.digest, node, row)).collect();
-            digest.close_epoch(Tick(row), &leaves);
+            let mut root = Root::default();
+            leaves.iter().for_each(|leaf| root.add(leaf));
+            digest.close_epoch(Tick(row), &root);
         }
     }
     literal.outcome(options, Tick(end), digest)
@@ -201,9 +205,9 @@ impl Literal<'_> {
         coming
     }
 
-    fn leaf(&self, level: DigestLevel, node: NodeId, row: i64) -> [u8; 32] {
+    fn leaf(&self, level: DigestLevel, node: NodeId, row: i64) -> Leaf {
         if level == DigestLevel::Events {
-            return self.events[node].leaf();
+            return self.events[node].leaf(node);
         }
         let mut leaf = StateLeaf::default();
         for events in self.coming(node, row).chunk_by(|a, b| a.0 == b.0) {
@@ -232,7 +236,7 @@ impl Literal<'_> {
         if let Some(hash) = self.consumed[node] {
             leaf.consumed(hash);
         }
-        leaf.finish()
+        leaf.finish(node)
     }
 
     fn outcome(&self, options: &RunOptions, ticks: Tick, digest: RunDigest) -> Outcome {

@@ -88,8 +88,8 @@ pub(crate) fn ring(seed: u64) -> Ring {
         for place in 0..unroll {
             let (n, u) = (node as usize, place as usize);
             let written = starts[n][u] + execs[n] - 1;
-            let copies = copies(written, *sends[n][u].iter().max().unwrap(), metacycle);
-            let output = plan.buffer(node as u32, words[n], copies as u32);
+            let kept = copies(written, *sends[n][u].iter().max().unwrap(), metacycle);
+            let output = plan.buffer(node as u32, words[n], kept as u32);
             // Firing j produces the token that firing j + skip consumes.
             let skip = if node == last { tokens } else { 0 };
             let consumer = inputs[((node + 1) % nodes) as usize][((place + skip) % unroll) as usize];
@@ -100,9 +100,9 @@ pub(crate) fn ring(seed: u64) -> Ring {
             }
             let mut outputs = vec![operand(output, words[n])];
             if node == last {
-                let tap = plan.buffer(node as u32, words[n], 4);
-                outputs.push(operand(tap, words[n]));
                 let start = sink_ready + place;
+                let tap = plan.buffer(node as u32, words[n], copies(written, start, metacycle) as u32);
+                outputs.push(operand(tap, words[n]));
                 let (place, actor) = (place as u32, nodes as u32);
                 let sink = Planned { node: node as u32, core: 7, actor, index: place, place, start, exec: 1 };
                 plan.fire(sink, vec![operand(tap, words[n])], Vec::new());

@@ -1,6 +1,6 @@
 //! Hand-made systems: applications of mixing actors, and calendars planned in absolute ticks.
 
-use calendars::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Rotation};
+use calendars::{CalendarSet, ComputeEntry, FrameEntry, NodeCalendar, Operand, Rotation, Shared};
 use sim_core::digest::{ChannelDigest, DigestLevel};
 use sim_core::ids::{ActorId, ChannelId, IdVec, LinkId, NodeId};
 use sim_core::mix::{Mix, MixPort};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub(crate) fn actor(name: &str, exec: &[u64]) -> Actor {
     Actor {
         name: name.to_owned(),
-        exec: exec.to_vec(),
+        exec: exec.into(),
         state: ActorState::None,
         behaviour: Arc::new(Mix::new(name, Vec::new())),
         pin: None,
@@ -38,13 +38,13 @@ impl Behaviour for Tally {
 /// A channel with rates 1 and mixed initial tokens; ports are (source, target).
 pub(crate) fn channel(name: &str, ends: [u32; 2], ports: [u32; 2], words: u32, tokens: u64) -> Channel {
     Channel {
-        name: name.to_owned(),
+        name: name.into(),
         source: ActorId(ends[0]),
         source_port: ports[0],
         target: ActorId(ends[1]),
         target_port: ports[1],
-        produce: vec![1],
-        consume: vec![1],
+        produce: [1].into(),
+        consume: [1].into(),
         token_bits: 64 * u64::from(words),
         initial: InitialTokens { count: tokens, values: InitialValues::Mix },
         place: None,
@@ -109,7 +109,7 @@ impl Plan {
             metacycle,
             unroll,
             nodes: IdVec::filled(NodeCalendar::default(), nodes),
-            links: IdVec::filled(LinkCalendar::default(), machine.links().len()),
+            links: IdVec::filled(Shared::default(), machine.links().len()),
         };
         let latencies = machine.links().values().map(|link| link.latency.0).collect();
         Self { set, latencies, used: vec![0; nodes] }
@@ -133,8 +133,8 @@ impl Plan {
             actor: ActorId(actor),
             index,
             exec,
-            inputs,
-            outputs,
+            inputs: inputs.into(),
+            outputs: outputs.into(),
         });
     }
 
@@ -169,7 +169,7 @@ impl Plan {
 /// Options that digest and record every channel.
 pub(crate) fn everything(app: &App, iterations: u64, digest: DigestLevel) -> RunOptions {
     let all: Vec<ChannelId> = app.channels().ids().collect();
-    RunOptions { iterations, digest, channels: all.clone(), record: all }
+    RunOptions { iterations, digest, channels: all.clone(), record: all, ..RunOptions::default() }
 }
 
 /// Lowers and runs.

@@ -1,7 +1,7 @@
 //! Good calendars for tests: a generator of small applications, machines, and calendars that execute them.
 
 use crate::planner::Planner;
-use calendars::{CalendarSet, LinkCalendar, NodeCalendar};
+use calendars::{CalendarSet, NodeCalendar, Shared};
 use sim_core::app::{Actor, ActorState, Channel, InitialTokens};
 use sim_core::ids::{ActorId, IdVec, NodeId};
 use sim_core::machine::{Link, Node};
@@ -32,7 +32,7 @@ impl Dice {
 pub(crate) fn actor(name: &str, exec: &[u64], state: bool) -> Actor {
     Actor {
         name: name.into(),
-        exec: exec.to_vec(),
+        exec: exec.into(),
         state: if state { ActorState::Plain(vec![0]) } else { ActorState::None },
         behaviour: Arc::new(mix::Mix::new(name, Vec::new())),
         pin: None,
@@ -49,8 +49,8 @@ pub(crate) fn channel(name: &str, source: (u32, &[u32]), target: (u32, &[u32]), 
         source_port: u32::MAX,
         target: ActorId(target.0),
         target_port: 0,
-        produce: source.1.to_vec(),
-        consume: target.1.to_vec(),
+        produce: source.1.into(),
+        consume: target.1.into(),
         token_bits: 64,
         initial: InitialTokens { count: initial, ..InitialTokens::none() },
         place: None,
@@ -91,7 +91,7 @@ pub(crate) fn empty_calendars(machine: &Machine, metacycle: i64, unroll: u32) ->
         metacycle,
         unroll,
         nodes: IdVec::filled(NodeCalendar::default(), machine.nodes().len()),
-        links: IdVec::filled(LinkCalendar::default(), machine.links().len()),
+        links: IdVec::filled(Shared::default(), machine.links().len()),
     }
 }
 

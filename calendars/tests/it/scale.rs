@@ -36,7 +36,7 @@ fn ring(nodes: u32, pairs: u32, hops: u32) -> (App, Machine, CalendarSet) {
             addresses[node as usize] += count;
             let address = Rotation { base, stride: 1, count, phase: 0 };
             let operand = vec![Operand { address, words: 1 }];
-            let firing = |actor, tick: i64, inputs, outputs| ComputeEntry {
+            let firing = |actor, tick: i64, inputs: Vec<_>, outputs: Vec<_>| ComputeEntry {
                 slot: tick % metacycle,
                 first: (tick / metacycle) as u32,
                 place: 0,
@@ -44,8 +44,8 @@ fn ring(nodes: u32, pairs: u32, hops: u32) -> (App, Machine, CalendarSet) {
                 actor: ActorId(actor),
                 index: 0,
                 exec: 1,
-                inputs,
-                outputs,
+                inputs: inputs.into(),
+                outputs: outputs.into(),
             };
             let frame = |tick: i64| FrameEntry {
                 slot: tick % metacycle,

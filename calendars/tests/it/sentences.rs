@@ -2,7 +2,7 @@
 
 use crate::cases::{Case, actor, app, channel, empty_calendars, machine};
 use crate::written::{feedback, multicast, relay};
-use calendars::{CalendarSet, ComputeEntry, FrameEntry, Operand, Rotation, verify};
+use calendars::{CalendarSet, ComputeEntry, FrameEntry, Operand, Rotation, Shared, verify, with_names};
 use sim_core::Machine;
 use sim_core::ids::{ActorId, LinkId, NodeId};
 
@@ -57,7 +57,7 @@ fn with_state(nodes: [u32; 2], slots: [i64; 2]) -> Case {
     let machine = machine(&[2, 1], &[]);
     let mut calendars = empty_calendars(&machine, 6, 2);
     for (index, (node, slot)) in (0..).zip(nodes.into_iter().zip(slots)) {
-        let (inputs, outputs) = (Vec::new(), Vec::new());
+        let (inputs, outputs) = (Shared::default(), Shared::default());
         let place = index;
         let entry =
             ComputeEntry { slot, first: 0, place, core: index, actor: ActorId(0), index, exec: 2, inputs, outputs };
@@ -81,7 +81,7 @@ fn unrolled() -> Case {
     let app = app(vec![actor("a", &[1], false), actor("b", &[1], false)], vec![channel("c", (0, &[1]), (1, &[1]), 0)]);
     let machine = machine(&[1, 1], &[(0, 1, 0), (1, 0, 0)]);
     let mut calendars = empty_calendars(&machine, 4, 2);
-    let word = |index| vec![Operand { address: Rotation::fixed(index), words: 1 }];
+    let word = |index| Shared::from(vec![Operand { address: Rotation::fixed(index), words: 1 }]);
     for index in 0..2 {
         let firing = |actor: u32, slot, inputs, outputs| ComputeEntry {
             slot,
@@ -95,8 +95,8 @@ fn unrolled() -> Case {
             outputs,
         };
         let slot = i64::from(index);
-        calendars.nodes[N0].compute.push(firing(0, slot, Vec::new(), word(index)));
-        calendars.nodes[NodeId(1)].compute.push(firing(1, slot + 2, word(index), Vec::new()));
+        calendars.nodes[N0].compute.push(firing(0, slot, Shared::default(), word(index)));
+        calendars.nodes[NodeId(1)].compute.push(firing(1, slot + 2, word(index), Shared::default()));
         let frame = FrameEntry { slot: slot + 1, length: 1, first: 0, place: index, address: Rotation::fixed(index) };
         calendars.links[L0].gather.push(frame);
         calendars.links[L0].scatter.push(frame);
@@ -481,4 +481,16 @@ fn memory() {
             "node#1 compute entry 1: input word 0 has to be word 0 of token 1 of channel#0 in activation 0, found is word 0 of token 0 of channel#0 from node#0 compute entry 0 → link#0 gather entry 0 → link#0 scatter entry 0",
         ],
     );
+}
+
+/// Whoever knows application and machine can tell the names of all ids in a sentence.
+#[test]
+fn ids_get_names() {
+    let case = relay();
+    let told = |sentence: &str| with_names(sentence, &case.app, &case.machine);
+    assert_eq!(told("actor#1: token 3 of channel#0 at node#2"), "actor#1 `b`: token 3 of channel#0 `c` at node#2 `n2`");
+    assert_eq!(told("link#0 gather entry 1 → link#1"), "link#0 `n0→n1` gather entry 1 → link#1 `n1→n2`");
+    for alone in ["", "#", "node#", "node#9", "actor#99999999999999999999 at #1", "λ #0 and entry#0"] {
+        assert_eq!(told(alone), alone);
+    }
 }

@@ -27,8 +27,9 @@ proptest! {
         let verdict = verify(&case.app, &case.machine, &case.calendars);
         prop_assert!(verdict.is_ok(), "{:?} {case:#?}", verdict);
         // Both know what every gather entry carries.
-        for (link, words) in verdict.unwrap().frames.iter() {
-            for (word, index) in words.iter().zip(0..) {
+        let verified = verdict.unwrap();
+        for link in case.machine.links().ids() {
+            for (word, index) in verified.frames.row(link).iter().zip(0..) {
                 let sent = simulated.sent[&EntryRef::Gather(link, index)];
                 prop_assert_eq!((word.channel, word.token as u64, word.word), sent);
             }
@@ -69,7 +70,8 @@ fn make_absurd(set: &mut CalendarSet, dice: &mut Dice) {
         0 => set.metacycle = long(dice),
         1 => set.unroll = wide(dice),
         2..4 => {
-            let frames = set.links.values_mut().flat_map(|link| link.gather.iter_mut().chain(&mut link.scatter));
+            let links = set.links.values_mut().map(|link| &mut **link);
+            let frames = links.flat_map(|link| link.gather.iter_mut().chain(&mut link.scatter));
             if let Some(entry) = any_of(frames.collect(), dice) {
                 match dice.roll(5) {
                     0 => entry.slot = long(dice),
@@ -98,7 +100,7 @@ fn make_firing_absurd(entry: &mut ComputeEntry, dice: &mut Dice) {
         5 => entry.actor = ActorId(wide(dice)),
         6 => entry.core = wide(dice),
         _ => {
-            if let Some(operand) = any_of(entry.inputs.iter_mut().chain(&mut entry.outputs).collect(), dice) {
+            if let Some(operand) = any_of(entry.inputs.iter_mut().chain(entry.outputs.iter_mut()).collect(), dice) {
                 match dice.roll(3) {
                     0 => operand.words = wide(dice),
                     _ => make_address_absurd(&mut operand.address, dice),

@@ -19,7 +19,7 @@ pub(crate) fn relay() -> Case {
     let app = app(vec![actor("a", &[1], false), actor("b", &[2], true)], vec![c]);
     let machine = machine(&[1, 0, 1], &[(0, 1, 1), (1, 2, 2), (1, 0, 1), (2, 1, 2)]);
     let mut calendars = empty_calendars(&machine, 4, 1);
-    let firing = |first, actor, exec, inputs, outputs| ComputeEntry {
+    let firing = |first, actor, exec, inputs: Vec<_>, outputs: Vec<_>| ComputeEntry {
         slot: 0,
         first,
         place: 0,
@@ -27,8 +27,8 @@ pub(crate) fn relay() -> Case {
         actor: ActorId(actor),
         index: 0,
         exec,
-        inputs,
-        outputs,
+        inputs: inputs.into(),
+        outputs: outputs.into(),
     };
     let words = |base| vec![operand(Rotation::fixed(base), 2)];
     calendars.nodes[NodeId(0)].compute = vec![firing(0, 0, 1, vec![], words(0))];
@@ -55,8 +55,8 @@ pub(crate) fn feedback() -> Case {
         actor: ActorId(0),
         index,
         exec: 3,
-        inputs: word(index),
-        outputs: word(index),
+        inputs: word(index).into(),
+        outputs: word(index).into(),
     };
     calendars.nodes[NodeId(0)].compute = vec![firing(0), firing(1)];
     Case { app, machine, calendars }
@@ -70,7 +70,7 @@ pub(crate) fn multicast() -> Case {
     let app = app(actors, vec![near, far]);
     let machine = machine(&[1, 1], &[(0, 1, 0), (1, 0, 0)]);
     let mut calendars = empty_calendars(&machine, 3, 1);
-    let firing = |slot, actor, inputs, outputs| ComputeEntry {
+    let firing = |slot, actor, inputs: Vec<_>, outputs: Vec<_>| ComputeEntry {
         slot,
         first: 0,
         place: 0,
@@ -78,8 +78,8 @@ pub(crate) fn multicast() -> Case {
         actor: ActorId(actor),
         index: 0,
         exec: 1,
-        inputs,
-        outputs,
+        inputs: inputs.into(),
+        outputs: outputs.into(),
     };
     let word = |base| operand(Rotation::fixed(base), 1);
     calendars.nodes[NodeId(0)].compute =

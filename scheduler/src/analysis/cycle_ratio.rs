@@ -220,7 +220,7 @@ impl<'a> Search<'a> {
                 self.evaluate(component.clone(), ratio, root);
                 evaluated = Some(ratio);
             }
-            if !self.improve(component.clone(), ratio) {
+            if !self.improve(component.clone(), ratio, pass) {
                 return (ratio, root);
             }
             pass += 1;
@@ -321,10 +321,13 @@ impl<'a> Search<'a> {
         weight - distance + self.potential[self.graph.target[edge] as usize]
     }
 
-    /// Takes every strictly better edge; whether there was one.
-    fn improve(&mut self, component: Range<u32>, ratio: Ratio<i128>) -> bool {
+    /// Takes every strictly better edge; whether there was one. Passes go up and down in turn, so that a change of potential
+    /// runs along whole chains of edges that lead to lower numbers, or to higher ones.
+    fn improve(&mut self, component: Range<u32>, ratio: Ratio<i128>, pass: u64) -> bool {
         let mut improved = false;
+        let turned = component.start + component.end - 1;
         for node in component {
+            let node = if pass.is_multiple_of(2) { node } else { turned - node };
             for edge in self.graph.leaving[node as usize]..self.graph.leaving[node as usize + 1] {
                 let potential = self.through(edge, ratio);
                 if potential > self.potential[node as usize] {

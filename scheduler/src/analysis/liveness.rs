@@ -50,7 +50,7 @@ pub fn liveness(app: &App, repetition: &Repetition) -> Result<(), Deadlock> {
     let missing: Vec<(ChannelId, u64)> =
         extra.iter().map(|(channel, &count)| (channel, count)).filter(|&(_, count)| count > 0).collect();
     let left_names = left.iter().map(|&(actor, _)| app.actors()[actor].name.clone()).collect();
-    let missing_names = missing.iter().map(|&(channel, _)| app.channels()[channel].name.clone()).collect();
+    let missing_names = missing.iter().map(|&(channel, _)| app.channels()[channel].name.to_string()).collect();
     Err(Deadlock { left, missing, left_names, missing_names })
 }
 

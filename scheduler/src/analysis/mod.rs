@@ -91,6 +91,11 @@ pub enum AnalysisError {
 /// # Errors
 /// [`AnalysisError`], in the order of its variants, except that an application with too many firings is not played.
 pub fn analyse(app: &App) -> Result<Analysis, AnalysisError> {
+    analyse_firings(app).map(|(analysis, _)| analysis)
+}
+
+/// The same, with the firings of one iteration.
+pub(crate) fn analyse_firings(app: &App) -> Result<(Analysis, FiringGraph), AnalysisError> {
     let repetition = repetition(app)?;
     dependencies::check_size(app, &repetition, 1)?;
     liveness(app, &repetition)?;
@@ -99,7 +104,7 @@ pub fn analyse(app: &App) -> Result<Analysis, AnalysisError> {
     let zero = Ratio::from_integer(0);
     let cycle = max_cycle_ratio(graph.len(), &edges).filter(|cycle| cycle.ratio > zero);
     let critical = cycle.as_ref().map(|cycle| critical(&graph, cycle));
-    Ok(Analysis { repetition, period: cycle.map_or(zero, |cycle| cycle.ratio), critical })
+    Ok((Analysis { repetition, period: cycle.map_or(zero, |cycle| cycle.ratio), critical }, graph))
 }
 
 fn critical(graph: &FiringGraph, cycle: &CriticalCycle) -> Critical {

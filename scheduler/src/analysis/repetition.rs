@@ -220,7 +220,7 @@ fn clash(app: &App, forest: &Forest, closing: ChannelId) -> Inconsistent {
         u128::from(*to.denom()) * u128::from(*from.numer()),
     );
     Inconsistent::Clash(Box::new(Clash {
-        names: cycle.iter().map(|&id| app.channels()[id].name.clone()).collect(),
+        names: cycle.iter().map(|&id| app.channels()[id].name.to_string()).collect(),
         cycle,
         from: app.actors()[channel.source].name.clone(),
         to: app.actors()[channel.target].name.clone(),

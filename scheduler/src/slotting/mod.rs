@@ -10,6 +10,7 @@ mod chain;
 mod modulo;
 
 use crate::analysis::{Dependency, DependencyId, FiringId};
+use crate::packing::{Packing, pack};
 use crate::placement::{Placed, delays};
 use crate::problem::{LOCAL, Problem};
 use crate::ring::{Cores, Promise, Ring};
@@ -44,28 +45,24 @@ pub(crate) fn slot(problem: &Problem<'_>, placed: &Placed, metacycle: i64) -> Op
     if problem.duration_max > metacycle || placed.bound().ceil().to_integer() > metacycle {
         return None;
     }
-    let mut slotter = Slotter::new(problem, placed, metacycle);
     let components = problem.firing_components();
-    let mut component_of = vec![0_u32; problem.graph.len()];
-    for (c, members) in components.iter().enumerate() {
-        for firing in members {
-            component_of[firing.index()] = c as u32;
-        }
+    let mut slotter = Slotter::new(problem, placed, metacycle);
+    let torn = slotter.divide_cores(&components, Chains::Torn);
+    let found = slotter.place_all(&components);
+    if found || !torn {
+        return found.then(|| slotter.finish());
     }
-    slotter.component_of = component_of;
-    slotter.divide_cores(&components);
-    for members in &components {
-        if !slotter.is_serial(members) {
-            slotter.place_cycle(members).then_some(())?;
-        }
-    }
-    for members in &components {
-        slotter.place_in_order(members).then_some(())?;
-    }
-    for members in components.iter().rev() {
-        slotter.delay(members);
-    }
-    Some(slotter.finish())
+    let mut slotter = Slotter::new(problem, placed, metacycle);
+    slotter.divide_cores(&components, Chains::Whole);
+    slotter.place_all(&components).then(|| slotter.finish())
+}
+
+/// Whether the firings of a chain may be divided among cores one by one. That fills cores better, but a chain may then not
+/// come out in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chains {
+    Torn,
+    Whole,
 }
 
 /// Start of a firing that has none yet.
@@ -92,6 +89,9 @@ struct Slotter<'a> {
     arrivals: IdVec<DependencyId, i64>,
     /// Whether a dependency's transport has its slots.
     carried: IdVec<DependencyId, bool>,
+    /// For firings on cycles: the start below which they never come, if slots are no matter, and the last one tried.
+    earliest: Vec<i64>,
+    last_start: Vec<i64>,
 }
 
 impl<'a> Slotter<'a> {
@@ -99,7 +99,7 @@ impl<'a> Slotter<'a> {
         let graph = &problem.graph;
         let mut offsets = vec![0];
         for (dependency, &flow) in placed.flow_of.iter() {
-            let hops = if flow == LOCAL { 0 } else { placed.routes.paths[flow as usize].len() };
+            let hops = if flow == LOCAL { 0 } else { placed.routes.path(flow).len() };
             offsets.push(offsets[dependency.index()] + hops * problem.words(dependency) as usize);
         }
         Self {
@@ -118,6 +118,8 @@ impl<'a> Slotter<'a> {
             offsets,
             arrivals: IdVec::filled(0, graph.dependencies().len()),
             carried: IdVec::filled(false, graph.dependencies().len()),
+            earliest: vec![0; graph.len()],
+            last_start: vec![UNPLACED; graph.len()],
         }
     }
 
@@ -149,7 +151,7 @@ impl<'a> Slotter<'a> {
         let mut arrival = self.end(self.problem.graph.dependencies()[dependency].from);
         let flow = self.placed.flow_of[dependency];
         if flow != LOCAL {
-            let path = &self.placed.routes.paths[flow as usize];
+            let path = self.placed.routes.path(flow);
             let words = self.problem.words(dependency) as usize;
             let at = self.offsets[dependency.index()];
             // The send ticks of the hop before plus its latency, in the place where this hop's will stand.
@@ -186,7 +188,7 @@ impl<'a> Slotter<'a> {
         if !std::mem::take(&mut self.carried[dependency]) || flow == LOCAL {
             return;
         }
-        let path = &self.placed.routes.paths[flow as usize];
+        let path = self.placed.routes.path(flow);
         let sends = &self.sends[self.range(dependency)];
         for (hop, &link) in path.iter().enumerate() {
             let sends: Vec<i64> = sends.iter().skip(hop).step_by(path.len()).copied().collect();
@@ -221,10 +223,26 @@ impl<'a> Slotter<'a> {
         self.starts[firing.index()] = UNPLACED;
     }
 
-    /// Shares the cores of every node out. Where no firing is on a cycle with other actors, each core gets firings of its
-    /// own if they can be divided so (best-fit decreasing, chains whole): then every one of them will find room. Else the
+    /// Finds slots for everything.
+    fn place_all(&mut self, components: &[Vec<FiringId>]) -> bool {
+        let cycles = components.iter().filter(|members| !self.is_serial(members)).collect::<Vec<_>>();
+        let placed = cycles.into_iter().all(|members| self.place_cycle(members))
+            && components.iter().all(|members| self.place_in_order(members));
+        if placed {
+            components.iter().rev().for_each(|members| self.delay(members));
+        }
+        placed
+    }
+
+    /// Shares the cores of every node out; whether a chain was torn. Where no firing is on a cycle with other actors, each core gets firings of its
+    /// own if they can be divided so (chains whole): then every one of them will find room. Else the
     /// node's firings share its cores.
-    fn divide_cores(&mut self, components: &[Vec<FiringId>]) {
+    fn divide_cores(&mut self, components: &[Vec<FiringId>], chains: Chains) -> bool {
+        self.component_of = vec![0; self.problem.graph.len()];
+        for (c, members) in components.iter().enumerate() {
+            members.iter().for_each(|m| self.component_of[m.index()] = c as u32);
+        }
+        let mut torn = false;
         let nodes = self.problem.machine.nodes();
         let mut shared = IdVec::filled(false, nodes.len());
         let mut units: IdVec<NodeId, Vec<(i64, &[FiringId])>> = IdVec::filled(Vec::new(), nodes.len());
@@ -246,8 +264,14 @@ impl<'a> Slotter<'a> {
                 self.take_turns(units, cores);
             }
             units.sort_by_key(|&(load, members)| (std::cmp::Reverse(load), members[0]));
-            let divided = if shared[node] { None } else { divide(units, cores, self.metacycle) };
-            let Some(core_of_unit) = divided else {
+            let loads: Vec<i64> = units.iter().map(|&(load, _)| load).collect();
+            let divided = if shared[node] { Packing::Unknown } else { pack(&loads, cores, self.metacycle) };
+            let Packing::Found(core_of_unit) = divided else {
+                let turns = units.first().is_some_and(|(_, members)| self.turns[members[0].index()].is_some());
+                if chains == Chains::Torn && !shared[node] && !turns && self.divide_singly(units, cores) {
+                    torn = true;
+                    continue;
+                }
                 self.groups.push(Cores::new(cores, self.metacycle, Promise::Packed));
                 continue;
             };
@@ -262,6 +286,19 @@ impl<'a> Slotter<'a> {
             group.0 += group_at[self.placed.node_of[firing.index()]];
             self.groups[group.0 as usize].expect(self.problem.graph.duration(firing));
         }
+        torn
+    }
+
+    /// Gives every core of a node firings of its own, without regard to chains; whether they could be divided so.
+    fn divide_singly(&mut self, units: &[(i64, &[FiringId])], cores: u32) -> bool {
+        let duration = |firing: FiringId| self.problem.graph.duration(firing);
+        let mut firings: Vec<FiringId> = units.iter().flat_map(|(_, members)| members.iter().copied()).collect();
+        firings.sort_by_key(|&firing| (std::cmp::Reverse(duration(firing)), firing));
+        let durations: Vec<i64> = firings.iter().map(|&firing| duration(firing)).collect();
+        let Packing::Found(core_of) = pack(&durations, cores, self.metacycle) else { return false };
+        self.groups.extend((0..cores).map(|_| Cores::new(1, self.metacycle, Promise::Contiguous)));
+        firings.iter().zip(core_of).for_each(|(firing, core)| self.group_of[firing.index()] = (core, core));
+        true
     }
 
     /// Brings the words that a component waits for, then places it, or moves it by metacycles if it has its slots already.
@@ -375,7 +412,7 @@ impl Slotter<'_> {
     /// as full as the others. It costs latency, so it serves only where firings cannot be divided among cores. `units` are
     /// in topological order.
     fn take_turns(&mut self, units: &[(i64, &[FiringId])], cores: u32) {
-        let repeats = self.placed.repeats;
+        let repeats = self.placed.alike;
         if cores < 2 || !repeats.is_multiple_of(cores) {
             return;
         }
@@ -414,18 +451,6 @@ impl Slotter<'_> {
             members().for_each(|firing| self.turns[firing.index()] = None);
         }
     }
-}
-
-/// A core for every unit such that none gets more than `length` ticks, units by falling load; `None` if best fit finds none.
-fn divide(units: &[(i64, &[FiringId])], cores: u32, length: i64) -> Option<Vec<u32>> {
-    let mut left = vec![length; cores as usize];
-    let place = |&(load, _): &(i64, &[FiringId])| {
-        let fitting = (0..left.len()).filter(|&core| left[core] >= load);
-        let core = fitting.min_by_key(|&core| (left[core], core))?;
-        left[core] -= load;
-        Some(core as u32)
-    };
-    units.iter().map(place).collect()
 }
 
 /// ⌈a / b⌉ for b > 0.

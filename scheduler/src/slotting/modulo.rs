@@ -1,9 +1,9 @@
 //! Iterative modulo scheduling of the firings on common cycles, with their transports.
 
 use super::{Slotter, UNPLACED};
-use crate::analysis::{DependencyId, FiringId};
-use sim_core::Id;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::analysis::FiringId;
+use sim_core::{Id, NodeId};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Firings of a component for which many ejections are affordable.
 const THOROUGH: usize = 200;
@@ -13,10 +13,11 @@ impl Slotter<'_> {
     /// transports to and from those that are placed. Who then stands in the way or starts too early is taken out and
     /// placed again, within a budget.
     pub(super) fn place_cycle(&mut self, members: &[FiringId]) -> bool {
-        let inner = self.inner_dependencies(members);
-        let Some(earliest) = self.earliest_starts(members, &inner) else { return false };
-        let mut open: BTreeSet<(i64, FiringId)> = earliest.iter().map(|(&firing, &start)| (start, firing)).collect();
-        let mut last_start: BTreeMap<FiringId, i64> = BTreeMap::new();
+        if !self.find_earliest_starts(members) {
+            return false;
+        }
+        let mut open: BTreeSet<(i64, FiringId)> = members.iter().map(|&m| (self.earliest[m.index()], m)).collect();
+        let mut neighbours = None;
         // Thorough where it is cheap: a large component that does not fit at once seldom fits after many ejections.
         let tries = if members.len() <= THOROUGH { 40 } else { 4 };
         for _ in 0..tries * members.len() + 200 {
@@ -26,18 +27,21 @@ impl Slotter<'_> {
             let again = from + self.metacycle - 1;
             let within = if until >= from { self.find(firing, from, until.min(again)) } else { None };
             let found = within.or_else(|| {
-                let from = last_start.get(&firing).map_or(from, |&start| from.max(start + 1));
+                let from = from.max(self.last_start[firing.index()].saturating_add(1));
                 self.find(firing, from, from + self.metacycle - 1)
             });
-            let Some((start, core)) = found.or_else(|| self.make_room(firing, from, members, &earliest, &mut open))
-            else {
+            let found = found.or_else(|| {
+                let neighbours = neighbours.get_or_insert_with(|| self.by_node(members));
+                self.make_room(firing, from, &neighbours[&self.node(firing)], &mut open)
+            });
+            let Some((start, core)) = found else {
                 return false;
             };
             self.put(firing, start, core);
-            last_start.insert(firing, start);
+            self.last_start[firing.index()] = start;
             for consumer in self.send_outputs(firing) {
                 self.take_out(consumer);
-                open.insert((earliest[&consumer], consumer));
+                open.insert((self.earliest[consumer.index()], consumer));
             }
         }
         false
@@ -100,69 +104,79 @@ impl Slotter<'_> {
         self.unput(firing);
     }
 
-    /// The dependencies between members.
-    fn inner_dependencies(&self, members: &[FiringId]) -> Vec<DependencyId> {
-        let graph = &self.problem.graph;
-        let component = self.component_of[members[0].index()];
-        let all = members.iter().flat_map(|&firing| graph.input_ids(firing));
-        all.filter(|&id| self.component_of[graph.dependencies()[id].from.index()] == component).collect()
+    /// Finds the least s ≥ 0 with s(to) ≥ s(from) + duration + delay − distance · metacycle between members, by longest
+    /// paths; whether there is one, which there is not if a cycle needs more time than it has.
+    ///
+    /// Sweeps up and down over the members that were changed: what depends on neighbours of higher or lower numbers, as in
+    /// most regular graphs, is then settled in a few sweeps however long its chains are (Yen, "An algorithm for finding
+    /// shortest routes from all source nodes to a given destination in general networks", Quart. Appl. Math. 27, 1970).
+    fn find_earliest_starts(&mut self, members: &[FiringId]) -> bool {
+        for &member in members {
+            (self.earliest[member.index()], self.last_start[member.index()]) = (0, UNPLACED);
+        }
+        let mut changed: BTreeSet<FiringId> = members.iter().copied().collect();
+        let (mut upwards, mut at) = (true, members[0]);
+        // After as many sweeps as there are members a longest path has come to its end, unless it goes round and round.
+        for _ in 0..=members.len() {
+            loop {
+                let next = if upwards { changed.range(at..).next() } else { changed.range(..=at).next_back() };
+                let Some(&firing) = next else { break };
+                at = firing;
+                changed.remove(&firing);
+                self.push_consumers(firing, &mut changed);
+            }
+            if changed.is_empty() {
+                return true;
+            }
+            upwards = !upwards;
+        }
+        false
     }
 
-    /// Least s ≥ 0 with s(to) ≥ s(from) + duration + delay − distance · metacycle, by longest paths; `None` if a cycle
-    /// needs more time than it has.
-    fn earliest_starts(&self, members: &[FiringId], inner: &[DependencyId]) -> Option<BTreeMap<FiringId, i64>> {
-        let graph = &self.problem.graph;
-        let index: BTreeMap<FiringId, usize> = members.iter().enumerate().map(|(i, &firing)| (firing, i)).collect();
-        let mut edges: Vec<Vec<(usize, i64)>> = vec![Vec::new(); members.len()];
-        for &dependency in inner {
-            let d = &graph.dependencies()[dependency];
-            let weight = graph.duration(d.from) + self.delays[dependency] - d.distance * self.metacycle;
-            edges[index[&d.from]].push((index[&d.to], weight));
-        }
-        let mut start = vec![0_i64; members.len()];
-        let mut queued = vec![true; members.len()];
-        let mut relaxed = vec![0_usize; members.len()];
-        let mut queue: VecDeque<usize> = (0..members.len()).collect();
-        while let Some(i) = queue.pop_front() {
-            queued[i] = false;
-            for &(j, weight) in &edges[i] {
-                if start[i] + weight > start[j] {
-                    start[j] = start[i] + weight;
-                    if !queued[j] {
-                        relaxed[j] += 1;
-                        if relaxed[j] > members.len() {
-                            return None;
-                        }
-                        queued[j] = true;
-                        queue.push_back(j);
-                    }
-                }
+    /// Moves the earliest starts of the consumers of `firing` in its component behind its own, and notes who `changed`.
+    fn push_consumers(&mut self, firing: FiringId, changed: &mut BTreeSet<FiringId>) {
+        let problem = self.problem;
+        let graph = &problem.graph;
+        let end = self.earliest[firing.index()] + graph.duration(firing);
+        for &id in graph.outputs(firing) {
+            let d = &graph.dependencies()[id];
+            let bound = end + self.delays[id] - d.distance * self.metacycle;
+            let inside = self.component_of[d.to.index()] == self.component_of[firing.index()];
+            if inside && bound > self.earliest[d.to.index()] {
+                self.earliest[d.to.index()] = bound;
+                changed.insert(d.to);
             }
         }
-        Some(members.iter().copied().zip(start).collect())
     }
 
-    /// Takes members of the component off a core so that `firing` fits there at or after `from`.
+    /// The members by their node.
+    fn by_node(&self, members: &[FiringId]) -> BTreeMap<NodeId, Vec<FiringId>> {
+        let mut by_node: BTreeMap<NodeId, Vec<FiringId>> = BTreeMap::new();
+        for &member in members {
+            by_node.entry(self.node(member)).or_default().push(member);
+        }
+        by_node
+    }
+
+    /// Takes members of the component off a core so that `firing` fits there at or after `from`. `neighbours` are the members
+    /// on its node.
     fn make_room(
         &mut self,
         firing: FiringId,
         from: i64,
-        members: &[FiringId],
-        earliest: &BTreeMap<FiringId, i64>,
+        neighbours: &[FiringId],
         open: &mut BTreeSet<(i64, FiringId)>,
     ) -> Option<(i64, u32)> {
-        let node = self.node(firing);
         let duration = self.problem.graph.duration(firing);
-        let here: Vec<FiringId> =
-            members.iter().copied().filter(|&m| self.node(m) == node && self.starts[m.index()] != UNPLACED).collect();
+        let placed = |slotter: &Self, m: FiringId| slotter.starts[m.index()] != UNPLACED;
         let meets = |slotter: &Self, m: FiringId| {
             let offset = (slotter.starts[m.index()] - from).rem_euclid(slotter.metacycle);
             offset < duration || offset + slotter.problem.graph.duration(m) > slotter.metacycle
         };
-        for m in here {
-            if meets(self, m) {
+        for &m in neighbours {
+            if placed(self, m) && meets(self, m) {
                 self.take_out(m);
-                open.insert((earliest[&m], m));
+                open.insert((self.earliest[m.index()], m));
             }
         }
         self.find(firing, from, from + self.metacycle - 1)

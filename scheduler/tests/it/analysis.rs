@@ -8,6 +8,7 @@ use scheduler::analysis::{
 };
 use sim_core::{ActorId, App, ChannelId, IdVec, InitialTokens};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Plays one iteration firing by firing, trying actors in a seeded order; returns the firings left and the tokens at the end.
 fn play_naively(app: &App, mut seed: u64) -> (IdVec<ActorId, u64>, IdVec<ChannelId, u64>) {
@@ -98,7 +99,7 @@ fn consumed_by_dependencies(dependencies: &[Dependency], metacycle: i64) -> Vec<
 
 fn scaled(draft: &Draft, factor: u64) -> Draft {
     let mut draft = draft.clone();
-    for exec in draft.actors.iter_mut().flat_map(|actor| &mut actor.exec) {
+    for exec in draft.actors.iter_mut().flat_map(|actor| Arc::make_mut(&mut actor.exec)) {
         *exec *= factor;
     }
     draft
@@ -168,7 +169,7 @@ proptest! {
         let broken = ChannelId(draft.channels.len() as u32);
         wrong.name = "wrong".into();
         wrong.source_port = u32::MAX;
-        wrong.produce[0] += 1;
+        Arc::make_mut(&mut wrong.produce)[0] += 1;
         draft.channels.push(wrong);
         let app = draft.app();
         let Err(Inconsistent::Clash(clash)) = repetition(&app) else {

@@ -18,7 +18,7 @@ pub(crate) fn cases() -> Config {
 pub(crate) fn actor(name: &str, exec: &[u64]) -> Actor {
     Actor {
         name: name.into(),
-        exec: exec.to_vec(),
+        exec: exec.into(),
         state: ActorState::None,
         behaviour: Arc::new(Mix::new(name, Vec::new())),
         pin: None,
@@ -40,8 +40,8 @@ pub(crate) fn channel(
         source_port: u32::MAX,
         target: ActorId(target),
         target_port: u32::MAX,
-        produce: produce.to_vec(),
-        consume: consume.to_vec(),
+        produce: produce.into(),
+        consume: consume.into(),
         token_bits: 64,
         initial: InitialTokens { count: tokens, values: InitialValues::Mix },
         place: None,
@@ -186,7 +186,7 @@ fn draft(actors: &[RawActor], channels: &[RawChannel]) -> Draft {
         new.token_bits = raw.bits;
         if let Some(at) = shared {
             new.produce = list[at].produce.clone();
-            new.consume = deal(list[at].consumed_per_cycle(), to.exec.len(), &raw.phases[3..]);
+            new.consume = deal(list[at].consumed_per_cycle(), to.exec.len(), &raw.phases[3..]).into();
             new.token_bits = list[at].token_bits;
             new.source_port = at as u32;
         }
@@ -227,8 +227,8 @@ pub(crate) fn acyclic_draft() -> impl Strategy<Value = Draft> {
                 std::mem::swap(&mut channel.produce, &mut channel.consume);
                 channel.source_port = u32::MAX;
             } else if channel.source == channel.target {
-                channel.produce.fill(1);
-                channel.consume.fill(1);
+                Arc::make_mut(&mut channel.produce).fill(1);
+                Arc::make_mut(&mut channel.consume).fill(1);
                 channel.initial.count = 1;
             }
         }

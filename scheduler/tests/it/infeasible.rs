@@ -125,7 +125,7 @@ fn the_callers_pins_win_over_the_applications() {
     own[0].pin = Some(NodeId(0));
     let (app, machine) = (app(own, Vec::new()), machine(&[1, 1], &[(0, 1), (1, 0)]));
     for (options, node) in [(Options::default(), NodeId(0)), (pinned(&[(0, 1)]), NodeId(1))] {
-        let schedule = compile(&app, &machine, &options).unwrap().schedule;
+        let schedule = compile(&app, &machine, &options).unwrap().schedule.unwrap();
         assert!(schedule.firings.iter().all(|firing| firing.node == node));
     }
 }

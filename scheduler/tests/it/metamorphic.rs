@@ -10,6 +10,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use scheduler::schedule::Transport;
 use scheduler::{Compiled, Options, compile};
 use sim_core::{ActorId, App, ChannelId, Id, Link, LinkId, LogicalLatency, Machine, Node, NodeId, RunOptions, engine};
+use std::sync::Arc;
 
 fn compiled(app: &App, machine: &Machine, options: &Options) -> Result<Compiled, TestCaseError> {
     compile(app, machine, options).map_err(|error| TestCaseError::fail(error.to_string()))
@@ -48,15 +49,16 @@ fn with_core_more(wiring: &Wiring) -> Wiring {
 /// Every firing `execs` times as long, every token `tokens` times as large.
 fn scaled(draft: &Draft, execs: u64, tokens: u64) -> Draft {
     let mut draft = draft.clone();
-    draft.actors.iter_mut().flat_map(|actor| &mut actor.exec).for_each(|exec| *exec *= execs);
+    draft.actors.iter_mut().flat_map(|actor| Arc::make_mut(&mut actor.exec)).for_each(|exec| *exec *= execs);
     draft.channels.iter_mut().for_each(|channel| channel.token_bits *= tokens);
     draft
 }
 
 /// The links of every word of a metacycle.
 fn routes(compiled: &Compiled) -> Vec<(ChannelId, u32, u32, Vec<LinkId>)> {
-    let links = |transport: &Transport| transport.hops.iter().map(|hop| hop.link).collect();
-    compiled.schedule.transports.iter().map(|t| (t.channel, t.token, t.word, links(t))).collect()
+    let schedule = compiled.schedule.as_ref().unwrap();
+    let links = |transport: &Transport| schedule.hops(transport).iter().map(|hop| hop.link).collect();
+    schedule.transports.iter().map(|t| (t.channel, t.token, t.word, links(t))).collect()
 }
 
 /// Few iterations in a metacycle: enough for what is compared, and quick.
@@ -67,7 +69,7 @@ fn pins(draft: &Draft, wiring: &Wiring, drawn: &[[Index; 2]]) -> Options {
     let hosts = wiring.hosts();
     let pin =
         |[actor, node]: &[Index; 2]| (ActorId(actor.index(draft.actors.len()) as u32), hosts[node.index(hosts.len())]);
-    Options { pins: drawn.iter().map(pin).collect(), max_unroll: MAX_UNROLL }
+    Options { pins: drawn.iter().map(pin).collect(), max_unroll: MAX_UNROLL, ..Options::default() }
 }
 
 fn unpinned() -> Options {
@@ -100,7 +102,7 @@ proptest! {
     fn names_change_nothing(draft in live_draft(), wiring in connected_wiring()) {
         let (mut renamed, mut rewired) = (draft.clone(), wiring.clone());
         renamed.actors.iter_mut().zip(backwards(draft.actors.len())).for_each(|(actor, name)| actor.name = name);
-        renamed.channels.iter_mut().zip(backwards(draft.channels.len())).for_each(|(channel, name)| channel.name = name);
+        renamed.channels.iter_mut().zip(backwards(draft.channels.len())).for_each(|(channel, name)| channel.name = name.into());
         rewired.nodes.iter_mut().zip(backwards(wiring.nodes.len())).for_each(|(node, name)| node.name = name);
         let one = compiled(&draft.app(), &wiring.machine(), &unpinned())?;
         same(&one, &compiled(&renamed.app(), &rewired.machine(), &unpinned())?)?;
@@ -126,7 +128,7 @@ proptest! {
     ) {
         let hosts = wiring.hosts();
         let home = |actor: usize| (ActorId::from_index(actor), hosts[homes[actor] % hosts.len()]);
-        let options = Options { pins: (0..draft.actors.len()).map(home).collect(), max_unroll: MAX_UNROLL };
+        let options = Options { pins: (0..draft.actors.len()).map(home).collect(), max_unroll: MAX_UNROLL, ..Options::default() };
         let with = |ticks: i64| {
             let mut wiring = wiring.clone();
             wiring.links.iter_mut().for_each(|link| link.latency = LogicalLatency(ticks));

@@ -80,7 +80,7 @@ impl Case {
         let pin = |[actor, node]: &[Index; 2]| {
             (ActorId(actor.index(self.draft.actors.len()) as u32), hosts[node.index(hosts.len())])
         };
-        Options { max_unroll: self.max_unroll, pins: self.pins.iter().map(pin).collect() }
+        Options { max_unroll: self.max_unroll, pins: self.pins.iter().map(pin).collect(), ..Options::default() }
     }
 }
 
@@ -97,7 +97,8 @@ fn case(wiring: impl Strategy<Value = Wiring>) -> impl Strategy<Value = Case> {
 
 /// Every channel observed, and kept.
 fn observe_all(app: &App, iterations: u64, digest: DigestLevel) -> RunOptions {
-    RunOptions { iterations, digest, channels: app.channels().ids().collect(), record: app.channels().ids().collect() }
+    let channels: Vec<_> = app.channels().ids().collect();
+    RunOptions { iterations, digest, record: channels.clone(), channels, ..RunOptions::default() }
 }
 
 fn run_engine(app: &App, machine: &Machine, compiled: &Compiled, options: &RunOptions) -> Outcome {
@@ -117,7 +118,7 @@ fn check_streams(app: &App, outcome: &Outcome, options: &RunOptions) -> Result<(
 
 /// What a report says about the schedule beside it.
 fn check_report(app: &App, options: &Options, compiled: &Compiled) -> Result<(), TestCaseError> {
-    let (report, schedule) = (&compiled.report, &compiled.schedule);
+    let (report, schedule) = (&compiled.report, compiled.schedule.as_ref().unwrap());
     prop_assert!(report.unroll <= options.max_unroll, "{} > {}", report.unroll, options.max_unroll);
     prop_assert_eq!(report.iteration_period * i64::from(report.unroll), report.metacycle.into());
     prop_assert_eq!((schedule.metacycle, schedule.unroll), (report.metacycle, report.unroll));
@@ -200,7 +201,7 @@ proptest! {
         factors in prop::collection::vec(prop_oneof![Just(1), 1..1000_u64, 1..1_000_000_000_u64], 1..=6),
     ) {
         for (actor, &factor) in case.draft.actors.iter_mut().zip(factors.iter().cycle()) {
-            actor.exec.iter_mut().for_each(|exec| *exec *= factor);
+            Arc::make_mut(&mut actor.exec).iter_mut().for_each(|exec| *exec *= factor);
         }
         let (app, machine, options) = (case.app(), case.wiring.machine(), case.options());
         let compiled = compile(&app, &machine, &options).map_err(|error| TestCaseError::fail(error.to_string()))?;

@@ -169,7 +169,7 @@ fn check_streams(name: &str) {
     let app = read(&format!("{name}.xml"));
     let digests = &expected(name)["mix_digests"]["channels"];
     let published = app.channels().values().map(|channel| {
-        let published = &digests[&channel.name];
+        let published = &digests[channel.name.as_str()];
         let digest = u64::from_str_radix(published["digest"].as_str().unwrap(), 16).unwrap();
         ChannelOutcome { tokens: published["tokens"].as_u64().unwrap(), digest: ChannelDigest(digest) }
     });

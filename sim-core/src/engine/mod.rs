@@ -1,42 +1,53 @@
-//! The serial engine: executes a program on one thread.
+//! The engine: executes a program, on one thread or on several.
 //!
-//! Time and memory are proportional to what the calendars do, never to ticks: the engine walks the slots in which
-//! something happens, and skips metacycles in which nothing does. While a pipeline fills or drains it looks up which
-//! entries act; in between all of them do.
+//! Time and memory are proportional to what the calendars do, never to ticks. A [`Shard`] executes some of the nodes, window
+//! by window; [`Engine`] drives one shard, or one per thread, and puts together what they observe. The data goes
+//! `layout` (where words are kept, who does what) → `window` (how many ticks at once) → `hot` (the loop) → `observe`,
+//! `epoch` (digests).
 
 mod epoch;
 mod extent;
-mod flight;
+mod hot;
+mod layout;
 mod observe;
 mod setup;
-mod tick;
+mod sites;
+mod threads;
+mod trace;
+mod window;
+mod worker;
+
+pub use epoch::EpochPart;
+pub(crate) use extent::Extent;
+pub use hot::RING_BYTES_PER_FRAME;
+pub use observe::SpreadTokens;
+pub use trace::{Event, What};
+pub use worker::{ReceiveError, Shard};
 
 use crate::app::App;
-use crate::digest::DigestLevel;
+use crate::digest::RunDigest;
 use crate::ids::{ActorId, ChannelId, IdVec};
 use crate::program::Program;
 use crate::run::{Outcome, RunOptions};
+use crate::shard::{Cut, Partition};
 use crate::time::Tick;
-use epoch::Epochs;
-use extent::{Extent, Row};
-use std::any::Any;
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use tick::{Stage, run_steps, turn};
+use observe::{Collector, TapOutcome};
+use std::collections::{BTreeMap, VecDeque};
+use threads::Team;
 
 /// A run in progress.
 pub struct Engine<'a> {
-    app: &'a App,
     program: &'a Program,
     iterations: u64,
-    level: DigestLevel,
     extent: Extent,
-    stage: Stage<'a>,
-    epochs: Epochs,
-    /// Metacycles from one epoch's end to the next.
-    epoch_metacycles: u64,
-    /// The next metacycle to execute.
-    metacycle: u64,
+    shards: Vec<Shard<'a>>,
+    team: Team,
+    /// Ends of epochs that not all shards have reached, by shard.
+    epochs: Vec<VecDeque<EpochPart>>,
+    digest: RunDigest,
+    collectors: BTreeMap<ChannelId, Collector>,
+    /// Metacycles that are executed.
+    metacycle: i64,
     failed: Option<FiringPanic>,
 }
 
@@ -123,7 +134,7 @@ pub enum EngineError {
     Firing(#[from] FiringPanic),
 }
 
-/// Executes `program` to its end.
+/// Executes `program` to its end, on this thread.
 ///
 /// # Errors
 /// [`EngineError`].
@@ -134,22 +145,42 @@ pub fn run(app: &App, program: &Program, options: &RunOptions) -> Result<Outcome
 }
 
 impl<'a> Engine<'a> {
-    /// A run of `program`, which was lowered for `app`, at tick 0.
+    /// A run of `program`, which was lowered for `app`, at tick 0, on the thread that calls.
     ///
     /// # Errors
     /// [`EngineError`], all but a panic.
     pub fn new(app: &'a App, program: &'a Program, options: &RunOptions) -> Result<Self, EngineError> {
+        Self::parallel(app, program, options, &Partition::whole(program.nodes()))
+    }
+
+    /// The same on one thread per shard of `partition`.
+    ///
+    /// # Errors
+    /// [`EngineError`], all but a panic.
+    ///
+    /// # Panics
+    /// If the partition is for another number of nodes.
+    pub fn parallel(
+        app: &'a App,
+        program: &'a Program,
+        options: &RunOptions,
+        partition: &Partition,
+    ) -> Result<Self, EngineError> {
+        assert_eq!(partition.nodes(), program.nodes(), "the partition is of this machine");
+        setup::check(app, program, options)?;
         let extent = Extent::new(program, options.iterations)?;
-        let epoch_ticks = crate::digest::epoch_ticks(program.metacycle);
+        let cuts = Cut::all(program, partition, &extent);
+        let shard = |id| Shard::with_cuts(app, program, options, partition, id, &extent, &cuts);
+        let shards: Vec<Shard<'a>> = partition.ids().map(shard).collect::<Result<_, _>>()?;
         Ok(Self {
-            app,
             program,
             iterations: options.iterations,
-            level: options.digest,
-            stage: setup::stage(app, program, options, &extent)?,
-            epochs: Epochs::new(program, options.digest),
+            team: Team::new(&shards, program.metacycle),
+            epochs: shards.iter().map(|_| VecDeque::new()).collect(),
+            collectors: collectors(app, program, options, partition)?,
+            shards,
             extent,
-            epoch_metacycles: (epoch_ticks / program.metacycle) as u64,
+            digest: RunDigest::new(options.digest, &program.identity),
             metacycle: 0,
             failed: None,
         })
@@ -163,22 +194,47 @@ impl<'a> Engine<'a> {
         if let Some(panic) = &self.failed {
             return Err(panic.clone().into());
         }
-        let target = self.metacycle.saturating_add(metacycles).min(self.metacycles());
-        // One frame around the loop instead of one per firing: the loop notes whose firing it executes.
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.advance_to(target))) {
-            let panic = self.firing_panic(payload);
+        let limit = self.metacycle.saturating_add_unsigned(metacycles).min(self.extent.metacycles());
+        let result = self.team.advance(&mut self.shards, limit);
+        self.collect();
+        if let Err(panic) = result {
             self.failed = Some(panic.clone());
             return Err(panic.into());
         }
+        self.metacycle = limit;
         Ok(self.progress())
     }
 
-    /// How far the run is.
+    /// How far the run is; after a panic, the start of the window in which it happened.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let end = self.extent.end.tick(self.program.metacycle);
-        let done = self.metacycle == self.metacycles();
-        Progress { tick: if done { end } else { self.row().tick(self.program.metacycle) }, end, done }
+        let tick = self.shards.iter().map(Shard::position).min().expect("there is a shard");
+        Progress { tick, end: self.extent.end, done: self.metacycle == self.extent.metacycles() }
+    }
+
+    /// The run digest of the epochs that are closed.
+    #[must_use]
+    pub fn digest(&self) -> RunDigest {
+        self.digest
+    }
+
+    /// Events since the last call, in order, if the run is traced.
+    pub fn trace(&mut self) -> Vec<Event> {
+        let mut events: Vec<Event> = self.shards.iter_mut().flat_map(Shard::trace).collect();
+        events.sort_unstable();
+        events
+    }
+
+    /// Bytes of words, calendars and leaves of all threads.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.shards.iter().map(Shard::bytes).sum()
+    }
+
+    /// Threads that execute the run.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.shards.len()
     }
 
     /// Ends the run. One that is not done yields what it has got: iterations that are complete, tokens that were
@@ -186,96 +242,58 @@ impl<'a> Engine<'a> {
     #[must_use]
     pub fn finish(self) -> Outcome {
         let Progress { tick, done, .. } = self.progress();
-        let complete = || self.extent.iterations_before(self.program, self.iterations, self.row());
+        let complete = || self.extent.iterations_before(self.program, self.iterations, tick);
         let mut outcome = Outcome {
             iterations: if done { self.iterations } else { complete() },
             ticks: Some(tick),
-            channels: IdVec::filled(None, self.app.channels().len()),
+            channels: IdVec::filled(None, self.program.channels),
             recorded: BTreeMap::new(),
-            digest: Some(self.epochs.digest()),
+            digest: Some(self.digest),
         };
-        for tap in self.stage.taps {
-            let channel = tap.channel;
-            let (digested, recorded) = tap.finish();
+        let observed = self.shards.into_iter().flat_map(Shard::finish);
+        let collected = self.collectors.into_values().filter_map(Collector::finish);
+        let mut take = |(channel, (digested, recorded)): (ChannelId, TapOutcome)| {
             outcome.channels[channel] = digested;
             outcome.recorded.extend(recorded.map(|words| (channel, words)));
-        }
+        };
+        observed.for_each(&mut take);
+        collected.for_each(&mut take);
         outcome
     }
 
-    /// Metacycles of the whole run; the last one may be executed in part.
-    fn metacycles(&self) -> u64 {
-        self.extent.end.metacycle + u64::from(self.extent.end.slot > 0)
-    }
-
-    fn row(&self) -> Row {
-        Row { metacycle: self.metacycle, slot: 0 }
-    }
-
-    fn advance_to(&mut self, target: u64) {
-        while self.metacycle < target {
-            let checked = !self.extent.steady.contains(&self.metacycle);
-            if checked && !self.extent.mark_active(self.metacycle, &mut self.stage.active) {
-                self.skip_to(self.extent.next_start(self.metacycle).unwrap_or(target).min(target));
-                continue;
-            }
-            self.run_metacycle(checked);
-            turn(self.stage.rotors.as_slice(), &mut self.stage.positions);
-            self.metacycle += 1;
-            self.epochs.disturb();
-            if self.metacycle == self.metacycles() {
-                self.epochs.close(self.program, &self.extent, self.extent.end, &self.stage);
-            } else if self.metacycle.is_multiple_of(self.epoch_metacycles) {
-                self.epochs.close(self.program, &self.extent, self.row(), &self.stage);
+    /// Puts together what the shards have observed.
+    fn collect(&mut self) {
+        for (shard, epochs) in self.shards.iter_mut().zip(&mut self.epochs) {
+            epochs.extend(shard.epochs());
+            for tokens in shard.spread_tokens() {
+                self.collectors.get_mut(&tokens.channel).expect("spread channels are collected").take(&tokens);
             }
         }
+        while self.epochs.iter().all(|epochs| !epochs.is_empty()) {
+            let mut parts = self.epochs.iter_mut().filter_map(VecDeque::pop_front);
+            let mut first = parts.next().expect("there is a shard");
+            parts.for_each(|part| first.root.merge(&part.root));
+            self.digest.close_epoch(first.end, &first.root);
+        }
     }
+}
 
-    fn run_metacycle(&mut self, checked: bool) {
-        let mut steps = self.program.steps.as_slice();
-        let end = self.extent.end;
-        if self.metacycle == end.metacycle {
-            steps = &steps[..steps.partition_point(|step| step.slot < end.slot)];
-        }
-        let run = match (checked, self.level == DigestLevel::Events) {
-            (false, false) => run_steps::<false, false>,
-            (false, true) => run_steps::<false, true>,
-            (true, false) => run_steps::<true, false>,
-            (true, true) => run_steps::<true, true>,
-        };
-        run(self.program, steps, self.metacycle, &mut self.stage);
-    }
-
-    /// Passes over metacycles in which nothing happens, up to `next`. Epochs that end there repeat their leaves.
-    fn skip_to(&mut self, next: u64) {
-        if self.level != DigestLevel::Off {
-            let first = (self.metacycle / self.epoch_metacycles + 1) * self.epoch_metacycles;
-            for metacycle in (first..=next).step_by(usize::try_from(self.epoch_metacycles).expect("at most 1024")) {
-                self.epochs.close(self.program, &self.extent, Row { metacycle, slot: 0 }, &self.stage);
-            }
-        }
-        self.metacycle = next;
-        for (rotor, position) in self.stage.rotors.as_slice().iter().zip(&mut self.stage.positions) {
-            *position = rotor.position(next);
-        }
-    }
-
-    /// Names the firing that panicked. A panic outside of any is ours and goes on.
-    fn firing_panic(&mut self, payload: Box<dyn Any + Send>) -> FiringPanic {
-        let Some(number) = self.stage.executing else { resume_unwind(payload) };
-        let event = &self.program.firings[number];
-        let last = Row { metacycle: self.metacycle, slot: event.slot }.tick(self.program.metacycle);
-        let message = payload.downcast_ref::<&str>().map(ToString::to_string);
-        let message = message.or_else(|| payload.downcast_ref::<String>().cloned());
-        FiringPanic {
-            actor: self.app.actors()[event.actor].name.clone(),
-            id: event.actor,
-            index: (self.metacycle - event.first) * self.stage.actors[event.actor].firings + u64::from(event.index),
-            node: self.program.nodes[event.node].name.clone(),
-            start: Tick(last.0 + 1 - event.exec),
-            message: message.unwrap_or_else(|| "no message".to_owned()),
-        }
-    }
+/// Observers of the channels whose producers are spread over shards.
+fn collectors(
+    app: &App,
+    program: &Program,
+    options: &RunOptions,
+    partition: &Partition,
+) -> Result<BTreeMap<ChannelId, Collector>, EngineError> {
+    let spread = setup::spread(program, partition);
+    let channels = options.channels.iter().chain(&options.record).copied();
+    let channels: std::collections::BTreeSet<ChannelId> =
+        channels.filter(|&id| spread[app.channels()[id].source]).collect();
+    let collector = |id| {
+        let tap = setup::ordered_tap(app, program, options, id, setup::spans(app, id), 0, Vec::new())?;
+        Ok((id, Collector::new(tap)))
+    };
+    channels.into_iter().map(collector).collect()
 }
 
 /// Checks that `words` words can be named and had.

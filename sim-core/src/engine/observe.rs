@@ -3,6 +3,7 @@
 use crate::digest::ChannelDigest;
 use crate::ids::ChannelId;
 use crate::run::ChannelOutcome;
+use std::collections::BTreeMap;
 
 /// An observed channel.
 pub(super) struct Tap {
@@ -14,8 +15,32 @@ pub(super) struct Tap {
     words: u64,
     digest: Option<ChannelDigest>,
     record: Option<Vec<u64>>,
-    late: Option<Reorder>,
+    late: Late,
 }
+
+/// What becomes of a firing's words.
+enum Late {
+    /// Firings end in order.
+    Never,
+    /// Some end before an earlier one, and wait for it.
+    Reorder(Reorder),
+    /// Firings are spread over shards: they are handed on to whoever puts them in order.
+    Spread(SpreadTokens),
+}
+
+/// Firings of a producer that is spread over shards, as one of them saw them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpreadTokens {
+    /// The channel.
+    pub channel: ChannelId,
+    /// Index of every firing, and the number of words that it produced on the channel.
+    pub firings: Vec<(u64, u32)>,
+    /// Their words, one after the other.
+    pub words: Vec<u64>,
+}
+
+/// What was digested and recorded of a channel.
+pub(super) type TapOutcome = (Option<ChannelOutcome>, Option<Vec<u64>>);
 
 /// Holds firings that ended before an earlier one did.
 struct Reorder {
@@ -45,13 +70,19 @@ pub(super) struct TapParts {
 impl Tap {
     pub(super) fn new(parts: TapParts) -> Self {
         let TapParts { channel, token_words, spans, digest, record, reorder, late_words } = parts;
-        let late = (reorder > 0).then(|| Reorder {
-            next: 0,
-            ended: vec![false; reorder],
-            place_words: late_words.len() / reorder,
-            words: late_words,
-        });
+        let late = if reorder == 0 {
+            Late::Never
+        } else {
+            let place_words = late_words.len() / reorder;
+            Late::Reorder(Reorder { next: 0, ended: vec![false; reorder], place_words, words: late_words })
+        };
         Self { channel, token_words, spans, words: 0, digest, record, late }
+    }
+
+    /// An observer that hands on what it sees.
+    pub(super) fn spread(channel: ChannelId, spans: Vec<(usize, usize)>) -> Self {
+        let late = Late::Spread(SpreadTokens { channel, firings: Vec::new(), words: Vec::new() });
+        Self { channel, token_words: 1, spans, words: 0, digest: None, record: None, late }
     }
 
     /// Observes firing `index`, which produced `outputs`.
@@ -59,12 +90,28 @@ impl Tap {
     pub(super) fn offer(&mut self, index: u64, phase: u32, outputs: &[u64]) {
         let (start, words) = self.spans[phase as usize];
         let produced = &outputs[start..start + words];
-        match self.late.take() {
-            None => self.accept(produced),
-            Some(mut late) => {
+        match std::mem::replace(&mut self.late, Late::Never) {
+            Late::Never => self.accept(produced),
+            Late::Reorder(mut late) => {
                 self.offer_late(&mut late, index, produced);
-                self.late = Some(late);
+                self.late = Late::Reorder(late);
             }
+            Late::Spread(mut tokens) => {
+                tokens.firings.push((index, words as u32));
+                tokens.words.extend_from_slice(produced);
+                self.late = Late::Spread(tokens);
+            }
+        }
+    }
+
+    /// What a spread observer has seen since the last call, if that is anything.
+    pub(super) fn take_spread(&mut self) -> Option<SpreadTokens> {
+        match &mut self.late {
+            Late::Spread(tokens) if !tokens.firings.is_empty() => {
+                let empty = SpreadTokens { channel: tokens.channel, firings: Vec::new(), words: Vec::new() };
+                Some(std::mem::replace(tokens, empty))
+            }
+            _ => None,
         }
     }
 
@@ -98,10 +145,44 @@ impl Tap {
         }
     }
 
-    /// What was digested and recorded.
-    pub(super) fn finish(self) -> (Option<ChannelOutcome>, Option<Vec<u64>>) {
+    /// What was digested and recorded; nothing if it was handed on.
+    pub(super) fn finish(self) -> Option<(ChannelId, TapOutcome)> {
         let tokens = self.words / self.token_words;
-        (self.digest.map(|digest| ChannelOutcome { tokens, digest }), self.record)
+        let digested = self.digest.map(|digest| ChannelOutcome { tokens, digest });
+        (!matches!(self.late, Late::Spread(_))).then_some((self.channel, (digested, self.record)))
+    }
+}
+
+/// Puts the tokens of one spread producer in order.
+pub(super) struct Collector {
+    tap: Tap,
+    next: u64,
+    waiting: BTreeMap<u64, Vec<u64>>,
+}
+
+impl Collector {
+    /// A collector that observes like `tap`, to which firings come in order.
+    pub(super) fn new(tap: Tap) -> Self {
+        Self { tap, next: 0, waiting: BTreeMap::new() }
+    }
+
+    /// Takes what one shard saw.
+    pub(super) fn take(&mut self, tokens: &SpreadTokens) {
+        let mut words = tokens.words.as_slice();
+        for &(index, count) in &tokens.firings {
+            let (produced, rest) = words.split_at(count as usize);
+            self.waiting.insert(index, produced.to_vec());
+            words = rest;
+        }
+        while let Some(words) = self.waiting.remove(&self.next) {
+            self.tap.accept(&words);
+            self.next += 1;
+        }
+    }
+
+    /// What was digested and recorded.
+    pub(super) fn finish(self) -> Option<(ChannelId, TapOutcome)> {
+        self.tap.finish()
     }
 }
 

@@ -128,7 +128,7 @@ impl FrameChannels {
     pub fn new(machine: &Machine, calendars: &CalendarSet, verified: &Verified) -> Self {
         let mut channels = Self::default();
         for (link, calendar) in calendars.links.iter() {
-            let sent: Vec<ChannelId> = verified.frames[link].iter().map(|word| word.channel).collect();
+            let sent: Vec<ChannelId> = verified.frames.row(link).iter().map(|word| word.channel).collect();
             let latency = machine.links()[link].latency.0;
             let of_store = |store: &FrameEntry| {
                 let slot = (store.slot - latency).rem_euclid(calendars.metacycle);
@@ -184,7 +184,7 @@ impl CalendarScene {
             footer: super::version_line(),
             metacycle: calendars.metacycle,
             categories: app.actors().values().map(|actor| actor.name.clone()).collect(),
-            channels: app.channels().values().map(|channel| channel.name.clone()).collect(),
+            channels: app.channels().values().map(|channel| channel.name.to_string()).collect(),
             nodes: machine.nodes().ids().map(node).collect(),
             links: machine.links().iter().map(link).collect(),
         }

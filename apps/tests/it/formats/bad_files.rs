@@ -243,7 +243,7 @@ initial_tokens: 4 → tokens: 4
     ron::unknown_field: there is no field `tokens` in `Channel` @ tokens
     help: the legal fields are `name`, `source`, `target`, `produce`, `consume`, `initial_tokens`, `token_bits`
 initial_tokens: 4, token_bits: 32 → initial_tokens: 67108864, token_bits: 128
-    graph::too_large: channel `c` has together with the channels before it initial tokens whose size in words is 134217728, allowed are at most 67108864 @ 67108864
+    graph::too_large: initial tokens of channel `c` and of the channels before it have 134217728 words, allowed are at most 67108864 @ 67108864
 token_bits: 32 → token_bits: 4194305
     graph::number: `token_bits` is `4194305`, expected a whole number from 0 to 4194304 @ 4194305
 name: "dst" → name: "src"

@@ -66,8 +66,8 @@ fn sdf3_structure_is_that_of_the_text() {
             assert_eq!(Some(channel.name.as_str()), attribute(line, "name"), "{stem}");
             assert_eq!(Some(source.name.as_str()), attribute(line, "srcActor"), "{stem}: {}", channel.name);
             assert_eq!(Some(target.name.as_str()), attribute(line, "dstActor"), "{stem}: {}", channel.name);
-            assert_eq!(channel.produce, rates("src", source.phases()), "{stem}: {}", channel.name);
-            assert_eq!(channel.consume, rates("dst", target.phases()), "{stem}: {}", channel.name);
+            assert_eq!(channel.produce[..], rates("src", source.phases()), "{stem}: {}", channel.name);
+            assert_eq!(channel.consume[..], rates("dst", target.phases()), "{stem}: {}", channel.name);
             let tokens = attribute(line, "initialTokens").unwrap_or("0");
             assert_eq!(channel.initial.count.to_string(), tokens, "{stem}: {}", channel.name);
             assert_eq!(channel.initial.values, InitialValues::Mix);
@@ -150,7 +150,7 @@ fn mix_digests_are_the_published_ones() {
         let streams = token_game(&app, &firings);
         assert_eq!(token_game(&read(&to_ron(&app)), &firings), streams, "{stem} in our own form");
         for (channel, (tokens, digest)) in app.channels().values().zip(streams) {
-            let expected = &digests["channels"][&channel.name];
+            let expected = &digests["channels"][channel.name.as_str()];
             assert_eq!(expected["tokens"], tokens, "{stem}: {}", channel.name);
             assert_eq!(expected["digest"], digest.to_string(), "{stem}: {}", channel.name);
         }
@@ -182,9 +182,9 @@ fn sample_graphs_are_legal() {
     assert_eq!(stereo.channels()[stereo.channel_named("left").unwrap()].token_bits, 24);
     let interleave = read_sample("interleave.ron");
     let merge = interleave.actor_named("merge").unwrap();
-    assert_eq!(interleave.actors()[merge].exec, [1, 1, 2, 1]);
+    assert_eq!(interleave.actors()[merge].exec[..], [1, 1, 2, 1]);
     let odd = &interleave.channels()[interleave.channel_named("odd").unwrap()];
-    assert_eq!((odd.produce.as_slice(), odd.consume.as_slice()), ([1].as_slice(), [0, 1, 0, 1].as_slice()));
+    assert_eq!((&odd.produce[..], &odd.consume[..]), ([1].as_slice(), [0, 1, 0, 1].as_slice()));
 }
 
 #[test]
@@ -197,13 +197,10 @@ fn defaults_lists_and_comments() {
         ])"#,
     );
     assert_eq!(app.name(), "né");
-    let execs: Vec<_> = app.actors().values().map(|actor| actor.exec.clone()).collect();
+    let execs: Vec<_> = app.actors().values().map(|actor| actor.exec.to_vec()).collect();
     assert_eq!(execs, [vec![1], vec![0, 16, 0, 16, 0, 16]]);
     let channels = app.channels().as_slice();
-    assert_eq!(
-        (channels[0].produce.as_slice(), channels[0].consume.as_slice()),
-        ([2].as_slice(), [10, 0, 3, 10, 0, 3].as_slice())
-    );
+    assert_eq!((&channels[0].produce[..], &channels[0].consume[..]), ([2].as_slice(), [10, 0, 3, 10, 0, 3].as_slice()));
     assert_eq!((channels[0].initial.count, channels[0].token_bits, channels[0].token_words()), (0, 64, 1));
     assert_eq!((channels[1].initial.count, channels[1].token_bits, channels[1].token_words()), (7, 0, 1));
     assert_eq!((channels[1].source_port, channels[1].target_port), (0, 1));
@@ -235,10 +232,10 @@ fn sdf3_lists_and_elements_of_other_tools() {
     )
     .unwrap();
     assert_eq!(app.name(), "g & co");
-    assert_eq!(app.actors().as_slice()[0].exec, [5, 5, 5, 5]);
-    assert_eq!(app.actors().as_slice()[1].exec, [0]);
+    assert_eq!(app.actors().as_slice()[0].exec[..], [5, 5, 5, 5]);
+    assert_eq!(app.actors().as_slice()[1].exec[..], [0]);
     let channel = &app.channels().as_slice()[0];
-    assert_eq!((channel.produce.as_slice(), channel.consume.as_slice()), ([2, 2, 2, 1].as_slice(), [7].as_slice()));
+    assert_eq!((&channel.produce[..], &channel.consume[..]), ([2, 2, 2, 1].as_slice(), [7].as_slice()));
     assert_eq!((channel.initial.count, channel.token_bits), (2, 65));
 }
 
@@ -281,7 +278,7 @@ fn state_becomes_a_self_channel() {
     let again = read(&to_ron(&App::new("g", actors, app.channels().clone()).unwrap()));
     let ends = |name: &str| {
         let channel = &again.channels()[again.channel_named(name).unwrap()];
-        (channel.source.0, channel.target.0, channel.produce.clone(), channel.consume.clone(), channel.initial.count)
+        (channel.source.0, channel.target.0, channel.produce.to_vec(), channel.consume.to_vec(), channel.initial.count)
     };
     assert_eq!(again.channels().len(), 3);
     assert_eq!(ends("state_a_"), (0, 0, vec![1, 1], vec![1, 1], 1));
@@ -313,7 +310,7 @@ proptest! {
         let app = read(&(text + "])"));
         for (actor, exec) in app.actors().values().zip(&execs) {
             let drawn: Vec<u64> = exec.iter().copied().cycle().take(actor.exec.len()).collect();
-            prop_assert_eq!(&actor.exec, &drawn);
+            prop_assert_eq!(&actor.exec[..], &drawn[..]);
             prop_assert_eq!(actor.exec.len() % exec.len(), 0);
         }
         for (channel, (_, _, produce, consume, tokens, bits)) in app.channels().values().zip(&channels) {

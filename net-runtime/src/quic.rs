@@ -1,0 +1,24 @@
+//! Drives a session over QUIC: one endpoint per shard, one connection per pair of shards that have something to say.
+//!
+//! All input and output happens on a thread of its own, so that a shard that computes for long does not look dead. It
+//! hands over to the thread that computes through queues. A connection carries a stream of control messages and, if the
+//! two exchange words, one long-lived stream in each direction for those.
+
+mod gather;
+mod identity;
+mod link;
+mod port;
+mod run;
+mod tls;
+
+pub use gather::{Files, JoinError, Membership, host, join};
+pub use identity::{Identity, KeyError, read_private, write_private};
+pub use port::{Options, Port};
+pub use run::{Agreement, Figures, Interrupts, Observer, PairFigures, run};
+
+/// The name in every certificate; nobody checks it.
+const SERVER_NAME: &str = "tidelock";
+/// Application protocol of those who come to take part in a run.
+const JOIN: &[u8] = b"tidelock-join/1";
+/// Application protocol of those who do.
+const RUN: &[u8] = b"tidelock-run/1";

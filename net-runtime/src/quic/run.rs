@@ -1,0 +1,403 @@
+//! A whole run of one shard: connections, the loop that computes, the end.
+
+use super::RUN;
+use super::gather::Membership;
+use super::link::{Hub, Plan, code};
+use super::port::Port;
+use super::tls::Pins;
+use crate::proto::batch::{BatchDecoder, HEADER_BYTES};
+use crate::proto::hello::Hello;
+use crate::proto::session::{Config, Event, HOST, Input, Message, Phase};
+use crate::proto::{Cause, Hash, Neighbour, Session, ShardId, Stop, Worker};
+use crossbeam::sync::Parker;
+use crossbeam::utils::Backoff;
+use quinn::VarInt;
+use sim_core::Tick;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+
+/// What all shards of a run must agree on, besides who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreement {
+    /// Hash of the program.
+    pub build: Hash,
+    /// Hash of all that is configured.
+    pub configuration: Hash,
+    /// Hash of calendars and machine.
+    pub calendars: Hash,
+    /// Seed of all randomness.
+    pub seed: u64,
+}
+
+/// Whoever wants to know how a run goes. On shard 0, this is who puts the result together.
+pub trait Observer {
+    /// All shards agree, and execute.
+    fn started(&mut self) {}
+
+    /// A part of the result, on shard 0.
+    ///
+    /// # Errors
+    /// The part is not what `from` may send, or cannot be stored.
+    fn part(&mut self, from: ShardId, bytes: Vec<u8>) -> Result<(), (Cause, String)>;
+
+    /// A neighbour makes no progress.
+    fn slow(&mut self, _neighbour: ShardId, _waited: Duration) {}
+
+    /// From time to time.
+    fn progress(&mut self, _position: Tick) {}
+}
+
+/// Asks a run to end, from another thread or by a signal.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupts(Arc<AtomicU8>);
+
+impl Interrupts {
+    /// Those of the user (SIGINT) and the system (SIGTERM), from now on.
+    ///
+    /// # Errors
+    /// The system does not allow it.
+    pub fn from_signals(port: &Port) -> std::io::Result<Self> {
+        let interrupts = Self::default();
+        let shared = interrupts.clone();
+        port.call(async move {
+            for (kind, cause) in
+                [(SignalKind::interrupt(), Cause::Interrupted), (SignalKind::terminate(), Cause::Terminated)]
+            {
+                let (mut signals, shared) = (signal(kind)?, shared.clone());
+                tokio::spawn(async move {
+                    while signals.recv().await.is_some() {
+                        shared.ask(cause);
+                    }
+                });
+            }
+            Ok(interrupts)
+        })
+    }
+
+    /// Asks the run to end.
+    pub fn ask(&self, cause: Cause) {
+        self.0.store(cause.exit_code(), Ordering::Release);
+    }
+
+    fn take(&self) -> Option<Cause> {
+        match self.0.swap(0, Ordering::AcqRel) {
+            130 => Some(Cause::Interrupted),
+            143 => Some(Cause::Terminated),
+            _ => None,
+        }
+    }
+}
+
+/// What was sent to and received from one shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PairFigures {
+    /// Batches sent.
+    pub batches_sent: u64,
+    /// Words sent.
+    pub words_sent: u64,
+    /// Bytes of batches sent, headers included.
+    pub bytes_sent: u64,
+    /// Batches received.
+    pub batches_received: u64,
+    /// Words received.
+    pub words_received: u64,
+    /// Bytes of all packets sent, as the socket saw them.
+    pub wire_bytes_sent: u64,
+    /// How often this shard waited for that one, and for how long.
+    pub waits: u64,
+    /// Nanoseconds waited for it.
+    pub waited_ns: u64,
+}
+
+/// How a shard spent its time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Figures {
+    /// Windows executed.
+    pub windows: u64,
+    /// Nanoseconds from the common start to the end.
+    pub run_ns: u64,
+    /// Nanoseconds spent executing and passing on.
+    pub execute_ns: u64,
+    /// Nanoseconds spent taking in what had arrived.
+    pub receive_ns: u64,
+    /// Nanoseconds spent waiting.
+    pub wait_ns: u64,
+    /// Per other shard.
+    pub pairs: BTreeMap<ShardId, PairFigures>,
+}
+
+/// Executes a shard to its end, whatever that is.
+///
+/// # Errors
+/// [`Stop`] if the run ended early; the same on all shards that can still be reached.
+pub fn run<W: Worker>(
+    membership: Membership,
+    agreement: &Agreement,
+    neighbours: Vec<Neighbour>,
+    worker: W,
+    interrupts: &Interrupts,
+    observer: &mut impl Observer,
+) -> Result<(W, Figures), (Stop, Figures)> {
+    let parker = Parker::new();
+    let hub = Arc::new(Hub::new(parker.unparker().clone()));
+    let Membership { port, shard, manifest } = membership;
+    let shards = u32::try_from(manifest.members.len()).expect("shards are few");
+    let options = port.options;
+    let start = worker.position();
+    let hello = Hello {
+        run: manifest.run,
+        shard,
+        shards,
+        build: agreement.build,
+        configuration: agreement.configuration,
+        calendars: agreement.calendars,
+        seed: agreement.seed,
+        start,
+    };
+    let decoder = |n: &Neighbour| (n.id, BatchDecoder::new(n.inbound.clone(), start, worker.end(), n.credit));
+    let mut peers: BTreeSet<ShardId> = neighbours.iter().map(|neighbour| neighbour.id).collect();
+    peers.extend((shard != HOST).then_some(HOST));
+    if shard == HOST {
+        peers.extend((1..shards).map(ShardId));
+    }
+    let plan = Plan {
+        hello,
+        decoders: neighbours.iter().map(decoder).collect(),
+        peers: peers.into_iter().collect(),
+        join_timeout: options.join_timeout,
+        peer_timeout: options.peer_timeout,
+        manifest,
+    };
+    connect(&port, &hub, &Arc::new(plan));
+    let config = Config { id: shard, shards, neighbours, slow: options.slow, verdict: options.peer_timeout };
+    let mut turns = Loop {
+        session: Session::new(config, worker),
+        hub: &hub,
+        figures: Figures::default(),
+        epoch: Instant::now(),
+        started: None,
+        join_timeout: options.join_timeout,
+        waiting: None,
+    };
+    turns.run(&parker, interrupts, observer);
+    let (phase, mut figures) = (turns.session.phase().clone(), turns.figures);
+    figures.windows = turns.session.windows();
+    close(&port, &hub, &phase, shard, options.peer_timeout, &mut figures);
+    match phase {
+        Phase::Stopped(stop) => Err((stop, figures)),
+        _ => Ok((turns.session.into_worker(), figures)),
+    }
+}
+
+/// Makes connections, and watches the time, on the thread that serves the socket.
+fn connect(port: &Port, hub: &Arc<Hub>, plan: &Arc<Plan>) {
+    let own = plan.hello.shard;
+    for &peer in plan.peers.iter().filter(|&&peer| peer < own) {
+        let member = plan.manifest.members[peer].clone();
+        let dialler = port.dialler(member.address, Pins::These(vec![member.pin]), RUN);
+        port.spawn(plan.clone().call(hub.clone(), peer, dialler));
+    }
+    let (endpoint, accepting, answered) = (port.endpoint.clone(), hub.clone(), plan.clone());
+    port.spawn(async move {
+        while let Some(incoming) = endpoint.accept().await {
+            let (plan, hub) = (answered.clone(), accepting.clone());
+            tokio::spawn(async move {
+                if let Ok(Ok(connection)) = timeout(plan.join_timeout, incoming).await {
+                    plan.answer(hub, connection).await;
+                }
+            });
+        }
+    });
+    let forwarding = hub.clone();
+    port.spawn(async move { forwarding.forward().await });
+    let (watching, limit) = (hub.clone(), plan.peer_timeout);
+    port.spawn(async move {
+        // Whoever was stopped for longer than others wait finds out here, before anything else is done.
+        let mut last = Instant::now();
+        loop {
+            tokio::time::sleep((limit / 8).min(Duration::from_millis(250))).await;
+            if last.elapsed() > limit {
+                watching.alarm(Cause::Expelled);
+            }
+            last = Instant::now();
+        }
+    });
+}
+
+/// The loop that computes.
+struct Loop<'a, W> {
+    session: Session<W>,
+    hub: &'a Hub,
+    figures: Figures,
+    epoch: Instant,
+    started: Option<Instant>,
+    join_timeout: Duration,
+    /// Since when, and for whom, this shard waits.
+    waiting: Option<(Instant, Option<ShardId>)>,
+}
+
+/// The observer hears of progress this often.
+const PROGRESS: Duration = Duration::from_millis(100);
+
+impl<W: Worker> Loop<'_, W> {
+    fn run(&mut self, parker: &Parker, interrupts: &Interrupts, observer: &mut impl Observer) {
+        let mut told = Instant::now();
+        loop {
+            self.take(interrupts);
+            self.step();
+            self.pass_on(observer);
+            if matches!(self.session.phase(), Phase::Finished | Phase::Stopped(_)) {
+                return;
+            }
+            if told.elapsed() >= PROGRESS {
+                told = Instant::now();
+                observer.progress(self.session.worker().position());
+            }
+            if !self.session.runnable() {
+                self.wait(parker);
+            }
+        }
+    }
+
+    /// Takes in all that has happened.
+    fn take(&mut self, interrupts: &Interrupts) {
+        let begin = Instant::now();
+        let now = begin - self.epoch;
+        match self.hub.alarm.swap(0, Ordering::AcqRel) {
+            0 => {}
+            _ => self.session.fail(now, Cause::Expelled, "it was stopped for longer than the others wait".to_owned()),
+        }
+        if let Some(cause) = interrupts.take() {
+            self.session.interrupt(cause);
+        }
+        while let Some((from, input)) = self.hub.take() {
+            if let Input::Batch(batch) = &input {
+                let pair = self.figures.pairs.entry(from).or_default();
+                pair.batches_received += 1;
+                pair.words_received += batch.words.len() as u64;
+            }
+            self.session.handle(now, from, input);
+        }
+        if self.session.poll_timeout().is_some_and(|at| at <= now) {
+            self.session.handle_timeout(now);
+        }
+        if *self.session.phase() == Phase::Starting && now > self.join_timeout {
+            let missing = "not all shards are connected in time".to_owned();
+            self.session.fail(now, Cause::Lost, missing);
+        }
+        self.figures.receive_ns += nanoseconds(begin.elapsed());
+    }
+
+    fn step(&mut self) {
+        if !self.session.runnable() {
+            // So that it knows that it waits.
+            return self.session.step(self.epoch.elapsed());
+        }
+        if let Some((since, whom)) = self.waiting.take() {
+            let waited = nanoseconds(since.elapsed());
+            self.figures.wait_ns += waited;
+            if let Some(whom) = whom {
+                let pair = self.figures.pairs.entry(whom).or_default();
+                pair.waits += 1;
+                pair.waited_ns += waited;
+            }
+        }
+        let begin = Instant::now();
+        self.session.step(begin - self.epoch);
+        self.figures.execute_ns += nanoseconds(begin.elapsed());
+    }
+
+    fn pass_on(&mut self, observer: &mut impl Observer) {
+        let mut posted = false;
+        while let Some((to, message)) = self.session.poll_transmit() {
+            if let Message::Batch(batch) = &message {
+                let pair = self.figures.pairs.entry(to).or_default();
+                pair.batches_sent += 1;
+                pair.words_sent += batch.words.len() as u64;
+                pair.bytes_sent += (HEADER_BYTES + 8 * batch.words.len()) as u64;
+            }
+            self.hub.post(to, message);
+            posted = true;
+        }
+        if posted {
+            self.hub.flush();
+        }
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Started => {
+                    self.started = Some(Instant::now());
+                    observer.started();
+                }
+                Event::Slow { neighbour, waited } => observer.slow(neighbour, waited),
+                Event::Part { from, bytes } => {
+                    if let Err((cause, message)) = observer.part(from, bytes) {
+                        self.session.fail(self.epoch.elapsed(), cause, message);
+                    }
+                }
+            }
+        }
+        if let Some(started) = self.started {
+            self.figures.run_ns = nanoseconds(started.elapsed());
+        }
+    }
+
+    /// Waits until something has come in: spins shortly, then sleeps.
+    fn wait(&mut self, parker: &Parker) {
+        if self.started.is_some() {
+            self.waiting.get_or_insert_with(|| (Instant::now(), self.session.waits_for()));
+        }
+        let backoff = Backoff::new();
+        while !backoff.is_completed() {
+            if !self.hub.is_quiet() {
+                return;
+            }
+            backoff.snooze();
+        }
+        // Interrupts are looked for at least this often.
+        let longest = Duration::from_millis(50);
+        let due = self.session.poll_timeout().map(|at| at.saturating_sub(self.epoch.elapsed()));
+        parker.park_timeout(due.unwrap_or(longest).min(longest));
+    }
+}
+
+/// Ends all connections, so that the others know why.
+fn close(port: &Port, hub: &Arc<Hub>, phase: &Phase, shard: ShardId, patience: Duration, figures: &mut Figures) {
+    let (endpoint, phase, hub) = (port.endpoint.clone(), phase.clone(), hub.clone());
+    let wire_bytes = port.call(async move {
+        hub.drain();
+        let links = std::mem::take(&mut *hub.links.lock().expect("nobody panics while holding links"));
+        // This drops what feeds the streams, so that they end when all is sent.
+        let connections: Vec<_> = links.into_iter().map(|(peer, link)| (peer, link.connection)).collect();
+        let wire_bytes: Vec<_> =
+            connections.iter().map(|(peer, connection)| (*peer, connection.stats().udp_tx.bytes)).collect();
+        match phase {
+            Phase::Stopped(stop) => endpoint.close(code(stop.cause), &stop.encode()),
+            _ => {
+                if shard == HOST {
+                    // The others close their connections when they have heard that all are done.
+                    let heard = async {
+                        for (_, connection) in &connections {
+                            connection.closed().await;
+                        }
+                    };
+                    let _ = timeout(patience, heard).await;
+                }
+                endpoint.close(VarInt::from_u32(0), b"");
+            }
+        }
+        // So that the last packets are answered if they get lost.
+        let _ = timeout(Duration::from_secs(2), endpoint.wait_idle()).await;
+        wire_bytes
+    });
+    for (peer, bytes) in wire_bytes {
+        figures.pairs.entry(peer).or_default().wire_bytes_sent = bytes;
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

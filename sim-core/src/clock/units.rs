@@ -1,0 +1,397 @@
+//! Physical quantities of the clock model as integers: time, frequency, phase, and decimals on their way to them.
+//!
+//! Interfaces count femtoseconds, engines attoseconds: clocks that have settled lock where floors change, and there a
+//! grain of a femtosecond, a millionth of a frame at 1 GHz, was seen to change readings. One attosecond times one
+//! microhertz is 10⁻²⁴ frames, the unit of phase. So phase = frequency · time is exact, and the floor of a phase, which
+//! every logical result depends on, is never a matter of rounding.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::str::FromStr;
+
+/// Physical time, or a span of it, in femtoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Femtos(pub i128);
+
+impl Femtos {
+    /// Femtoseconds of a nanosecond.
+    pub const PER_NANOSECOND: i128 = 1_000_000;
+    /// Femtoseconds of a second.
+    pub const PER_SECOND: i128 = 1_000_000_000_000_000;
+
+    /// Attoseconds.
+    pub(super) const fn grains(self) -> i128 {
+        self.0 * GRAINS
+    }
+
+    /// The first femtosecond that is not before an instant in attoseconds.
+    pub(super) const fn of_grains(grains: i128) -> Self {
+        Self(-(-grains).div_euclid(GRAINS))
+    }
+
+    /// A whole number of nanoseconds.
+    #[must_use]
+    pub const fn nanos(nanos: i64) -> Self {
+        Self(nanos as i128 * Self::PER_NANOSECOND)
+    }
+
+    /// For output: nanoseconds, rounded.
+    #[must_use]
+    pub fn as_nanos(self) -> f64 {
+        // Whole and part apart, so that a long time does not cost the digits below a nanosecond twice.
+        let (whole, part) = (self.0.div_euclid(Self::PER_NANOSECOND), self.0.rem_euclid(Self::PER_NANOSECOND));
+        whole as f64 + part as f64 / Self::PER_NANOSECOND as f64
+    }
+
+    /// For output: seconds, rounded.
+    #[must_use]
+    pub fn as_seconds(self) -> f64 {
+        self.as_nanos() / 1e9
+    }
+}
+
+impl Add for Femtos {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+}
+
+impl Sub for Femtos {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+}
+
+impl fmt::Display for Femtos {
+    /// With the largest unit that leaves at least one digit before the point.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(15, "s"), (12, "ms"), (9, "µs"), (6, "ns"), (3, "ps")];
+        let size = |power: u32| 10_i128.pow(power);
+        let (power, unit) = units.into_iter().find(|&(power, _)| self.0.abs() >= size(power)).unwrap_or((0, "fs"));
+        let (whole, part) = (self.0 / size(power), (self.0 % size(power)).unsigned_abs());
+        let digits = if power == 0 { String::new() } else { format!(".{part:0width$}", width = power as usize) };
+        write!(f, "{whole}{} {unit}", digits.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+/// A frequency or a difference of frequencies, in microhertz: frames per second / 10⁶.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Frequency(pub i64);
+
+impl Frequency {
+    /// Microhertz of a hertz.
+    pub const PER_HERTZ: i64 = 1_000_000;
+
+    /// A whole number of hertz.
+    #[must_use]
+    pub const fn hertz(hertz: i64) -> Self {
+        Self(hertz * Self::PER_HERTZ)
+    }
+
+    /// For output: frames per nanosecond.
+    #[must_use]
+    pub fn per_nanosecond(self) -> f64 {
+        self.0 as f64 / 1e15
+    }
+
+    /// For output: how far this frequency is from `nominal`, in parts per million.
+    #[must_use]
+    pub fn ppm_of(self, nominal: Self) -> f64 {
+        (self.0 - nominal.0) as f64 / nominal.0 as f64 * 1e6
+    }
+
+    /// This frequency made `parts` · 10⁻¹² larger, rounded half to even.
+    #[must_use]
+    pub fn shifted(self, parts_per_trillion: i64) -> Self {
+        let change = round_half_even(i128::from(self.0) * i128::from(parts_per_trillion), 1_000_000_000_000);
+        Self(self.0 + change as i64)
+    }
+}
+
+impl fmt::Display for Frequency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(15, "GHz"), (12, "MHz"), (9, "kHz"), (6, "Hz")];
+        let size = |power: u32| 10_i64.pow(power);
+        let (power, unit) = units
+            .into_iter()
+            .find(|&(power, _)| self.0.unsigned_abs() >= size(power).unsigned_abs())
+            .unwrap_or((6, "Hz"));
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let (whole, part) = (self.0.unsigned_abs() / size(power) as u64, self.0.unsigned_abs() % size(power) as u64);
+        let digits = format!(".{part:0width$}", width = power as usize);
+        write!(f, "{sign}{whole}{} {unit}", digits.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+/// A clock's phase, or a span of it, in 10⁻²⁴ frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Phase(pub i128);
+
+/// Units of phase in a frame.
+pub(super) const FRAME: i128 = 1_000_000_000_000_000_000_000_000;
+
+/// Attoseconds in a femtosecond.
+pub(super) const GRAINS: i128 = 1_000;
+
+impl Phase {
+    /// A whole number of frames.
+    #[must_use]
+    pub const fn frames(frames: i64) -> Self {
+        Self(frames as i128 * FRAME)
+    }
+
+    /// Frames that are complete: the floor.
+    #[must_use]
+    pub fn whole(self) -> i64 {
+        whole_frames(self.0)
+    }
+
+    /// For output: frames, rounded.
+    #[must_use]
+    pub fn as_frames(self) -> f64 {
+        self.whole() as f64 + (self.0 - i128::from(self.whole()) * FRAME) as f64 / FRAME as f64
+    }
+}
+
+/// Phases beyond ± 2¹²⁶ are not reached: that is a day at 1 GHz.
+pub(super) const PHASE_LIMIT: i128 = 1 << 126;
+
+/// The floor of a phase in frames, without a division.
+///
+/// The upper half of the phase times a rounded reciprocal has 78 bits of fraction, of which the first 14 can be trusted.
+/// Only where these are all zeros or all ones could the floor be the neighbour's: then a remainder decides.
+#[inline]
+pub(super) fn whole_frames(phase: i128) -> i64 {
+    const FRACTION: u32 = 78;
+    /// 2¹²⁷⁺¹⁵ / FRAME, in two steps, because the dividend is too long.
+    const RECIPROCAL: i64 = {
+        let (high, frame) = (1_u128 << 127, FRAME as u128);
+        ((high / frame) << 15) as i64 + (((high % frame) << 15) / frame) as i64
+    };
+    let product = i128::from((phase >> 64) as i64) * i128::from(RECIPROCAL);
+    let frames = (product >> FRACTION) as i64;
+    let fraction = (product >> (FRACTION - 32)) as u32;
+    const DOUBTFUL: u32 = 1 << 19;
+    if fraction.wrapping_add(DOUBTFUL) > 2 * DOUBTFUL {
+        return frames;
+    }
+    let rest = phase - i128::from(frames) * FRAME;
+    frames + i64::from(rest >= FRAME) - i64::from(rest < 0)
+}
+
+/// The quotient ⌈dividend / divisor⌉ for a dividend that may be negative (then 0) and a divisor that is positive.
+///
+/// Long division by leading digits, which are 64 bits long: the processor's 64-bit division is fast, a 128-bit one is
+/// a call. Each step leaves a remainder that is shorter by as many bits as the shifted divisor has.
+#[inline]
+pub(super) fn ceil_divide(dividend: i128, divisor: i64) -> i64 {
+    debug_assert!(divisor > 0);
+    if dividend <= 0 {
+        return 0;
+    }
+    let divisor = divisor as u64;
+    let mut rest = dividend as u128 + u128::from(divisor - 1);
+    let mut quotient = 0_u64;
+    while rest >> 64 != 0 {
+        let shift = 64 - rest.leading_zeros();
+        // Rounded so that the step is never too large.
+        let step = (rest >> shift) as u64 / ((divisor >> shift) + 1);
+        quotient += step;
+        rest -= u128::from(step) * u128::from(divisor);
+    }
+    (quotient + rest as u64 / divisor) as i64
+}
+
+/// `numerator / denominator`, rounded half to even.
+///
+/// # Panics
+/// If the denominator is not positive.
+#[must_use]
+#[inline]
+pub fn round_half_even(numerator: i128, denominator: i128) -> i128 {
+    if denominator == 1 {
+        return numerator;
+    }
+    assert!(denominator > 0, "a denominator is positive");
+    let (quotient, rest) = (numerator.div_euclid(denominator), numerator.rem_euclid(denominator));
+    match (2 * rest).cmp(&denominator) {
+        std::cmp::Ordering::Less => quotient,
+        std::cmp::Ordering::Greater => quotient + 1,
+        std::cmp::Ordering::Equal => quotient + (quotient & 1),
+    }
+}
+
+/// A decimal number as it is written, exactly: `digits` · 10^`exponent`.
+///
+/// ```
+/// use sim_core::clock::Decimal;
+///
+/// let kp: Decimal = "2e-8".parse()?;
+/// assert_eq!(kp.scaled(15), Some(20_000_000));
+/// assert_eq!(Decimal::try_from(1.000_036)?.scaled(15), Some(1_000_036_000_000_000));
+/// # Ok::<(), sim_core::clock::DecimalError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decimal {
+    digits: i64,
+    exponent: i32,
+}
+
+/// Why a text is not a decimal number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecimalError {
+    /// Other characters, or none.
+    #[error("`{text}` is not a decimal number")]
+    Syntax {
+        /// The text.
+        text: String,
+    },
+    /// More digits than are kept.
+    #[error("`{text}` has too many digits, 18 are kept")]
+    TooLong {
+        /// The text.
+        text: String,
+    },
+}
+
+impl Decimal {
+    /// A whole number.
+    #[must_use]
+    pub const fn whole(number: i64) -> Self {
+        Self { digits: number, exponent: 0 }
+    }
+
+    /// This number times 10^`power`, rounded half to even; `None` if that does not fit.
+    #[must_use]
+    pub fn scaled(self, power: i32) -> Option<i128> {
+        let power = self.exponent.checked_add(power)?;
+        let size = 10_i128.checked_pow(power.unsigned_abs());
+        match (power >= 0, size) {
+            (true, Some(size)) => i128::from(self.digits).checked_mul(size),
+            (true, None) if self.digits == 0 => Some(0),
+            (true, None) => None,
+            (false, Some(size)) => Some(round_half_even(self.digits.into(), size)),
+            (false, None) => Some(0),
+        }
+    }
+
+    /// Whether scaling by 10^`power` gives a whole number.
+    #[must_use]
+    pub fn is_whole(self, power: i32) -> bool {
+        let power = self.exponent.saturating_add(power);
+        power >= 0 || 10_i128.checked_pow(power.unsigned_abs()).is_some_and(|size| i128::from(self.digits) % size == 0)
+    }
+
+    /// The number as a fraction in lowest terms, times 10^`power`; `None` if a part does not fit 64 bits.
+    #[must_use]
+    pub fn fraction(self, power: i32) -> Option<(i64, i64)> {
+        let power = self.exponent.checked_add(power)?;
+        let size = 10_i128.checked_pow(power.unsigned_abs())?;
+        let (numerator, denominator) =
+            if power >= 0 { (i128::from(self.digits).checked_mul(size)?, 1) } else { (self.digits.into(), size) };
+        let common = gcd(numerator.unsigned_abs(), denominator.unsigned_abs()).max(1) as i128;
+        Some((i64::try_from(numerator / common).ok()?, i64::try_from(denominator / common).ok()?))
+    }
+
+    /// For output: the nearest floating-point number.
+    #[must_use]
+    pub fn as_f64(self) -> f64 {
+        format!("{}e{}", self.digits, self.exponent).parse().expect("digits and an exponent are a number")
+    }
+}
+
+pub(super) fn gcd(mut a: u128, mut b: u128) -> u128 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+impl FromStr for Decimal {
+    type Err = DecimalError;
+
+    fn from_str(text: &str) -> Result<Self, DecimalError> {
+        let syntax = || DecimalError::Syntax { text: text.to_owned() };
+        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().map_err(|_| syntax())?),
+            None => (text, 0),
+        };
+        let (negative, unsigned) = match mantissa.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, mantissa.strip_prefix('+').unwrap_or(mantissa)),
+        };
+        let (whole, part) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+        let all = || whole.bytes().chain(part.bytes());
+        if all().next().is_none() || !all().all(|byte| byte.is_ascii_digit() || byte == b'_') {
+            return Err(syntax());
+        }
+        let too_long = || DecimalError::TooLong { text: text.to_owned() };
+        let part = part.replace('_', "");
+        let kept = part.trim_end_matches('0');
+        let digits = whole
+            .bytes()
+            .chain(kept.bytes())
+            .filter(u8::is_ascii_digit)
+            .try_fold(0_i64, |digits, byte| digits.checked_mul(10)?.checked_add(i64::from(byte - b'0')));
+        let digits = digits.filter(|&digits| digits < 1_000_000_000_000_000_000).ok_or_else(too_long)?;
+        let places = i32::try_from(kept.len()).map_err(|_| too_long())?;
+        let exponent = exponent.checked_sub(places).ok_or_else(too_long)?;
+        Ok(Self { digits: if negative { -digits } else { digits }, exponent })
+    }
+}
+
+impl TryFrom<f64> for Decimal {
+    type Error = DecimalError;
+
+    /// The shortest decimal that is read as `number`, which is the one that a file or a program states.
+    fn try_from(number: f64) -> Result<Self, DecimalError> {
+        format!("{number:e}").parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn frames_are_the_floor(frames in -85_000_000_000_000_i64..85_000_000_000_000, near in -3_i128..3, far in 0..FRAME) {
+            for phase in [i128::from(frames) * FRAME + near, i128::from(frames) * FRAME + far] {
+                prop_assert_eq!(i128::from(whole_frames(phase)), phase.div_euclid(FRAME));
+            }
+        }
+
+        #[test]
+        fn quotients_are_exact(dividend in -5_i128..1 << 100, short in 0..90_u32, divisor in 1_i64..1 << 53, trim in 0..50_u32) {
+            let (dividend, divisor) = (dividend >> short, (divisor >> trim).max(1));
+            let expected = if dividend <= 0 { 0 } else { (dividend + i128::from(divisor) - 1) / i128::from(divisor) };
+            prop_assume!(expected < 1 << 62);
+            prop_assert_eq!(i128::from(ceil_divide(dividend, divisor)), expected);
+        }
+    }
+
+    #[test]
+    fn decimals_are_exact() {
+        let cases = [("1.000036", 15, 1_000_036_000_000_000), ("2e-08", 15, 20_000_000), ("-0.5", 0, 0), ("1.5", 0, 2)];
+        for (text, power, value) in cases {
+            assert_eq!(text.parse::<Decimal>().unwrap().scaled(power), Some(value), "{text}");
+        }
+        assert_eq!("1e-15".parse::<Decimal>().unwrap().fraction(12), Some((1, 1000)));
+        assert_eq!(Decimal::try_from(100_000.0).unwrap().scaled(0), Some(100_000));
+        for bad in ["", ".", "e5", "1e", "0x1", "1.2.3", "nan", "1234567890123456789012"] {
+            assert!(bad.parse::<Decimal>().is_err(), "{bad}");
+        }
+        assert!(Decimal::try_from(f64::INFINITY).is_err());
+    }
+
+    #[test]
+    fn quantities_read_well() {
+        assert_eq!(Femtos::nanos(1_500).to_string(), "1.5 µs");
+        assert_eq!(Femtos(-7).to_string(), "-7 fs");
+        assert_eq!(Frequency::hertz(125_000_000).to_string(), "125 MHz");
+        assert_eq!(Frequency(-1).to_string(), "-0.000001 Hz");
+    }
+}

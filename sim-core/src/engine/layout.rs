@@ -1,0 +1,581 @@
+//! Where a shard keeps words, and what each of its nodes does, in the form that the hot loop walks.
+//!
+//! Every firing has a *ring* of rows, one per activation that may be alive: it writes its outputs into a row, where their
+//! consumers read them. The rings of a node lie side by side in one block. What a node does is its *shape*: its firings,
+//! with every word that they touch given as (block, offset). Nodes that do the same share one shape; what is left of a
+//! node is a short list of blocks and actors. So the calendar of a regular machine stays in the cache whatever its size.
+
+use super::extent::Extent;
+use super::window::{self, Window};
+use super::{EngineError, check_words};
+use crate::app::App;
+use crate::ids::{ActorId, Id, IdVec, NodeId};
+use crate::machine::Link;
+use crate::program::{FrameId, PlannedFiring, ProductId, Program};
+use crate::shard::{Cut, Partition, ShardId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// A shard's words and calendars.
+pub(super) struct Layout {
+    /// The shard's nodes, ascending.
+    pub(super) nodes: Vec<NodePlan>,
+    pub(super) shapes: Vec<Shape>,
+    pub(super) firings: Vec<FiringShape>,
+    pub(super) reads: Vec<ReadShape>,
+    pub(super) copies: Vec<CopyShape>,
+    /// The different numbers of rows that rings have.
+    pub(super) turns: Vec<u32>,
+    /// Starts of blocks, by node.
+    pub(super) sources: Vec<u32>,
+    /// Actors, by node.
+    pub(super) actors: Vec<ActorId>,
+    /// Products that are kept here, ascending, and their rings.
+    products: Vec<ProductId>,
+    rings: Vec<Ring>,
+    /// Where the block of every node starts, if anything of it is kept here.
+    blocks: IdVec<NodeId, u32>,
+    /// Words of all rings.
+    pub(super) words: usize,
+    pub(super) window: Window,
+}
+
+/// What one node does.
+pub(super) struct NodePlan {
+    pub(super) node: NodeId,
+    pub(super) shape: u32,
+    /// Where its own block starts.
+    pub(super) block: u32,
+    /// Where its lists of sources and of actors start.
+    pub(super) sources: u32,
+    pub(super) actors: u32,
+}
+
+/// What nodes with equal calendars do.
+pub(super) struct Shape {
+    pub(super) firings: Range<u32>,
+    /// Metacycles in which no firing depends on another one of the node, at least 1.
+    pub(super) independent: i64,
+}
+
+/// A firing of a shape.
+pub(super) struct FiringShape {
+    /// Metacycles in which its last tick acts.
+    pub(super) first: i64,
+    pub(super) end: i64,
+    /// Slot of its last tick.
+    pub(super) slot: i64,
+    /// Position in the node's list of actors.
+    pub(super) actor: u32,
+    pub(super) index: u32,
+    pub(super) phase: u32,
+    /// Firings of the actor per metacycle.
+    pub(super) step: u32,
+    pub(super) input_words: u32,
+    pub(super) output_words: u32,
+    pub(super) reads: Range<u32>,
+    pub(super) copies: Range<u32>,
+    /// Where its rows are, from the start of the node's block.
+    pub(super) rows: RingShape,
+}
+
+/// A ring as an entry of a calendar sees it.
+#[derive(Clone, Copy)]
+pub(super) struct RingShape {
+    /// From the start of a block to the first word in row 0.
+    pub(super) offset: u32,
+    /// Words of a row.
+    pub(super) stride: u32,
+    /// Which number of rows it has: a position among [`Layout::turns`].
+    pub(super) turn: u32,
+    /// In metacycle m the entry touches row m − `behind`, modulo the number of rows.
+    pub(super) behind: u32,
+}
+
+/// Words that a firing reads.
+#[derive(Clone, Copy)]
+pub(super) struct ReadShape {
+    /// Position in the node's list of sources.
+    pub(super) source: u32,
+    pub(super) words: u32,
+    pub(super) ring: RingShape,
+}
+
+/// Outputs that are needed twice in a row, because the initial tokens of two channels differ that share a port.
+#[derive(Clone, Copy)]
+pub(super) struct CopyShape {
+    pub(super) from: u32,
+    pub(super) to: u32,
+    pub(super) words: u32,
+}
+
+/// Where a product is: word w of activation a at `base` + (a mod `rows`) · `stride` + w.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ring {
+    pub(super) base: u32,
+    pub(super) rows: u32,
+    pub(super) stride: u32,
+}
+
+impl Ring {
+    /// Index of a word; activations before the first are initial tokens.
+    #[inline]
+    pub(super) fn at(self, activation: i64, word: u32) -> usize {
+        let row = activation.rem_euclid(i64::from(self.rows)) as usize;
+        self.base as usize + row * self.stride as usize + word as usize
+    }
+}
+
+/// What a layout is made from.
+pub(super) struct Parts<'p, 'a> {
+    pub(super) app: &'a App,
+    pub(super) program: &'p Program,
+    pub(super) extent: &'p Extent,
+    pub(super) partition: &'p Partition,
+    pub(super) shard: ShardId,
+    /// Cuts into this shard.
+    pub(super) incoming: &'p [Cut],
+    /// Largest window that is allowed, in ticks.
+    pub(super) limit: i64,
+    /// Whether an actor's firings must be observed in order.
+    pub(super) observed: &'p dyn Fn(ActorId) -> bool,
+}
+
+impl Parts<'_, '_> {
+    pub(super) fn here(&self, node: NodeId) -> bool {
+        self.partition.shard_of(node) == self.shard
+    }
+
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        (0..self.program.nodes()).map(NodeId::from_index).filter(|&node| self.here(node))
+    }
+
+    /// Frames that leave nodes of this shard.
+    pub(super) fn frames(&self) -> impl Iterator<Item = (FrameId, Link)> {
+        let links = self.program.links.iter().filter(|(_, ends)| self.here(ends.source));
+        links.flat_map(|(link, &ends)| self.program.frames_of(link).map(move |(id, _)| (id, ends)))
+    }
+
+    /// Ticks from the production of what is read to its reading.
+    pub(super) fn distance(&self, firing: &PlannedFiring, product: ProductId, lag: u32) -> i64 {
+        let lag = i64::from(lag).saturating_mul(self.program.metacycle);
+        (firing.last.0 - self.program.producer(product).last.0).saturating_add(lag)
+    }
+}
+
+impl Layout {
+    /// Lays out one shard.
+    ///
+    /// # Errors
+    /// [`EngineError::Memory`] if there are too many words.
+    pub(super) fn new(parts: &Parts<'_, '_>) -> Result<Self, EngineError> {
+        let products = kept(parts);
+        let lives = lives(parts, &products);
+        let mut window = window::choose(parts);
+        window.shrink(|ticks| Rings::new(parts, &products, &lives, ticks).words);
+        let Rings { rings, rows, words, turns } = Rings::new(parts, &products, &lives, &window);
+        let mut layout = Self {
+            nodes: Vec::new(),
+            shapes: Vec::new(),
+            firings: Vec::new(),
+            reads: Vec::new(),
+            copies: Vec::new(),
+            turns: turns.list,
+            sources: Vec::new(),
+            actors: Vec::new(),
+            blocks: blocks(parts.program, &products, &rings),
+            products,
+            rings,
+            words: check_words("the words that are kept", words)?,
+            window,
+        };
+        let mut rows = rows.into_iter();
+        let mut known = BTreeMap::new();
+        for node in parts.nodes() {
+            layout.add_node(parts, node, &mut rows, &mut known);
+        }
+        layout.nodes.shrink_to_fit();
+        layout.sources.shrink_to_fit();
+        layout.actors.shrink_to_fit();
+        layout.window.arrange(&layout.nodes, &layout.shapes, &layout.firings);
+        Ok(layout)
+    }
+
+    /// The ring of a product that is kept here.
+    pub(super) fn ring(&self, product: ProductId) -> Ring {
+        self.rings[place_of(&self.products, product)]
+    }
+
+    /// `ring` as an entry sees it that touches row m − `behind` in metacycle m, in the block that starts at `block`.
+    fn shape_of(&self, ring: Ring, block: u32, behind: i64) -> RingShape {
+        let turn = self.turns.iter().position(|&rows| rows == ring.rows).expect("turns hold all numbers of rows");
+        let behind = behind.rem_euclid(i64::from(ring.rows)) as u32;
+        // Rings without words lie nowhere.
+        RingShape { offset: ring.base.saturating_sub(block), stride: ring.stride, turn: turn as u32, behind }
+    }
+
+    /// Bytes per shard of everything that grows with nodes and calendars.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.nodes)
+            + size_of_val(&*self.shapes)
+            + size_of_val(&*self.firings)
+            + size_of_val(&*self.reads)
+            + size_of_val(&*self.copies)
+            + size_of_val(&*self.turns)
+            + size_of_val(&*self.sources)
+            + size_of_val(&*self.actors)
+            + size_of_val(&*self.products)
+            + size_of_val(&*self.rings)
+            + self.words * size_of::<u64>()
+            + self.window.bytes()
+    }
+
+    fn add_node(
+        &mut self,
+        parts: &Parts<'_, '_>,
+        node: NodeId,
+        rows: &mut impl Iterator<Item = Rows>,
+        known: &mut BTreeMap<Vec<u64>, u32>,
+    ) {
+        let mut draft = Draft::new(node, self.blocks[node]);
+        for (_, firing) in parts.program.firings_on(node) {
+            draft.add(parts, self, firing, rows.next().expect("every firing has rows"));
+        }
+        let plan = NodePlan {
+            node,
+            shape: 0,
+            block: draft.block,
+            sources: u32::try_from(self.sources.len()).expect("blocks are fewer than words"),
+            actors: u32::try_from(self.actors.len()).expect("actors are counted in 32 bits"),
+        };
+        self.sources.extend(&draft.sources.list);
+        self.actors.extend(&draft.actors.list);
+        let independent = draft.independent(parts);
+        let key = draft.key(independent);
+        let next = u32::try_from(self.shapes.len()).expect("shapes are fewer than nodes");
+        let shape = *known.entry(key).or_insert(next);
+        if shape == next {
+            self.add_shape(draft, independent);
+        }
+        self.nodes.push(NodePlan { shape, ..plan });
+    }
+
+    fn add_shape(&mut self, draft: Draft, independent: i64) {
+        let end = |len: usize| u32::try_from(len).expect("operands are fewer than words");
+        let (reads, copies) = (end(self.reads.len()), end(self.copies.len()));
+        let first = end(self.firings.len());
+        let shift = |range: Range<u32>, by: u32| range.start + by..range.end + by;
+        self.firings.extend(draft.firings.into_iter().map(|firing| FiringShape {
+            reads: shift(firing.reads.clone(), reads),
+            copies: shift(firing.copies.clone(), copies),
+            ..firing
+        }));
+        self.reads.extend(draft.reads);
+        self.copies.extend(draft.copies);
+        self.shapes.push(Shape { firings: first..end(self.firings.len()), independent });
+    }
+}
+
+/// The position of `product` in the ascending list of those that are kept.
+fn place_of(products: &[ProductId], product: ProductId) -> usize {
+    // Where all are kept, as in a run without shards, the number is the position.
+    let guess = product.index();
+    if products.get(guess) == Some(&product) {
+        return guess;
+    }
+    products.binary_search(&product).expect("whatever is used here is kept here")
+}
+
+fn blocks(program: &Program, products: &[ProductId], rings: &[Ring]) -> IdVec<NodeId, u32> {
+    let mut blocks = IdVec::filled(u32::MAX, program.nodes());
+    for (&product, ring) in products.iter().zip(rings) {
+        let block = &mut blocks[program.producer(product).node];
+        *block = ring.base.min(*block);
+    }
+    blocks
+}
+
+/// Products that a shard produces, reads, or sends on.
+fn kept(parts: &Parts<'_, '_>) -> Vec<ProductId> {
+    let program = parts.program;
+    let mut own = Vec::new();
+    let mut foreign = BTreeSet::new();
+    for node in parts.nodes() {
+        for (_, firing) in program.firings_on(node) {
+            own.extend(firing.products.clone().map(ProductId));
+            let read = program.reads(firing).iter().map(|read| read.product);
+            foreign.extend(read.filter(|&product| !parts.here(program.producer(product).node)));
+        }
+    }
+    let sent = parts.frames().map(|(frame, _)| program.frames[frame].product);
+    foreign.extend(sent.filter(|&product| !parts.here(program.producer(product).node)));
+    own.extend(foreign);
+    own.sort_unstable();
+    own.shrink_to_fit();
+    own
+}
+
+/// How long a product is used.
+#[derive(Clone, Copy, Default)]
+struct Life {
+    /// Ticks from its production to its last use here.
+    ticks: i64,
+    /// Most initial tokens that a reader sees in its place.
+    lag: u32,
+}
+
+fn lives(parts: &Parts<'_, '_>, products: &[ProductId]) -> Vec<Life> {
+    let program = parts.program;
+    let mut lives = vec![Life::default(); products.len()];
+    let mut used = |product: ProductId, ticks: i64, lag: u32| {
+        let life = &mut lives[place_of(products, product)];
+        life.ticks = life.ticks.max(ticks);
+        life.lag = life.lag.max(lag);
+    };
+    for node in parts.nodes() {
+        for (_, firing) in program.firings_on(node) {
+            for read in program.reads(firing) {
+                used(read.product, parts.distance(firing, read.product, read.lag), read.lag);
+            }
+        }
+    }
+    for (id, ends) in parts.frames() {
+        // A word in flight belongs to the state of its sender until it arrives.
+        let frame = &program.frames[id];
+        used(frame.product, frame.sent.0 + ends.latency.0 - program.producer(frame.product).last.0, 0);
+    }
+    lives
+}
+
+/// The rings of a shard.
+struct Rings {
+    /// By position of the product.
+    rings: Vec<Ring>,
+    /// By position of the firing.
+    rows: Vec<Rows>,
+    words: u64,
+    /// The different numbers of rows.
+    turns: Numbered<u32>,
+}
+
+/// Where a firing writes, and what it writes twice.
+struct Rows {
+    ring: Ring,
+    copies: Vec<CopyShape>,
+}
+
+impl Rings {
+    /// Gives every firing rows for all activations that are alive while nodes are up to a window apart.
+    fn new(parts: &Parts<'_, '_>, products: &[ProductId], lives: &[Life], window: &Window) -> Self {
+        let program = parts.program;
+        let none = Ring { base: 0, rows: 1, stride: 0 };
+        let rings = vec![none; products.len()];
+        let mut all = Self { rings, rows: Vec::new(), words: 0, turns: Numbered::default() };
+        for node in parts.nodes() {
+            for (_, firing) in program.firings_on(node) {
+                let first = firing.products.start;
+                let place = if firing.products.is_empty() { 0 } else { place_of(products, ProductId(first)) };
+                all.add(parts, firing, place..place + firing.products.len(), products, lives, window);
+            }
+        }
+        let mut place = 0;
+        while let Some(&product) = products.get(place) {
+            let firing = program.products[product].firing;
+            let end = place + products[place..].partition_point(|&other| program.products[other].firing <= firing);
+            if !parts.here(program.firings[firing].node) {
+                all.add_foreign(parts, &program.firings[firing], place..end, products, lives, window);
+            }
+            place = end;
+        }
+        all
+    }
+
+    /// Adds a firing of this shard. Its rows hold its outputs as its behaviour writes them.
+    fn add(
+        &mut self,
+        parts: &Parts<'_, '_>,
+        firing: &PlannedFiring,
+        places: Range<usize>,
+        products: &[ProductId],
+        lives: &[Life],
+        window: &Window,
+    ) {
+        let mut columns = Vec::with_capacity(places.len());
+        let mut copies = Vec::new();
+        let mut stride = firing.output_words;
+        for place in places.clone() {
+            let product = &parts.program.products[products[place]];
+            // Channels that share a port share its words; but initial tokens are of one channel alone.
+            let shared =
+                |other: usize| lives[other].lag > 0 && parts.program.products[products[other]].staged == product.staged;
+            let before = (places.start..place).any(shared);
+            columns.push(if lives[place].lag > 0 && before { stride } else { product.staged });
+            if columns.last() == Some(&stride) {
+                copies.push(CopyShape { from: product.staged, to: stride, words: product.words });
+                stride += product.words;
+            }
+        }
+        let ring = self.ring(parts, firing, &lives[places.clone()], window, stride);
+        for (place, column) in places.zip(columns) {
+            self.rings[place] = Ring { base: ring.base + column, ..ring };
+        }
+        self.rows.push(Rows { ring, copies });
+    }
+
+    /// Adds products of another shard.
+    fn add_foreign(
+        &mut self,
+        parts: &Parts<'_, '_>,
+        firing: &PlannedFiring,
+        places: Range<usize>,
+        products: &[ProductId],
+        lives: &[Life],
+        window: &Window,
+    ) {
+        let stride = products[places.clone()].iter().map(|&product| parts.program.products[product].words).sum();
+        let ring = self.ring(parts, firing, &lives[places.clone()], window, stride);
+        let mut column = 0;
+        for place in places {
+            self.rings[place] = Ring { base: ring.base + column, ..ring };
+            column += parts.program.products[products[place]].words;
+        }
+    }
+
+    /// A ring of rows of `stride` words, for activations of `firing` that live as long as `lives` say.
+    fn ring(
+        &mut self,
+        parts: &Parts<'_, '_>,
+        firing: &PlannedFiring,
+        lives: &[Life],
+        window: &Window,
+        stride: u32,
+    ) -> Ring {
+        let ticks = lives.iter().map(|life| life.ticks).max().unwrap_or(0);
+        let lag = lives.iter().map(|life| i64::from(life.lag)).max().unwrap_or(0);
+        let alive = (ticks.saturating_add(window.ticks - 1) / parts.program.metacycle).saturating_add(1);
+        // All initial tokens are there from the start; and whole windows fit, so that a run of firings seldom wraps.
+        let alive = alive.max(lag).saturating_add(window.metacycles - 1) / window.metacycles * window.metacycles;
+        // No more than are ever there: all activations and the initial tokens before them.
+        let all = parts.extent.activations(firing.place).saturating_add(lag).max(1);
+        let rows = if stride == 0 { 1 } else { alive.clamp(1, all) };
+        let base = self.words;
+        self.words = self.words.saturating_add((rows as u64).saturating_mul(u64::from(stride)));
+        // What does not fit 32 bits is refused before it is used.
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+        self.turns.number(rows);
+        Ring { base: u32::try_from(base).unwrap_or(u32::MAX), rows, stride }
+    }
+}
+
+/// A node's shape in the making, and the lists that are its own.
+struct Draft {
+    node: NodeId,
+    block: u32,
+    firings: Vec<FiringShape>,
+    reads: Vec<ReadShape>,
+    copies: Vec<CopyShape>,
+    sources: Numbered<u32>,
+    actors: Numbered<ActorId>,
+    /// Least ticks between two firings of this node of which one reads what the other wrote.
+    distance: i64,
+}
+
+impl Draft {
+    fn new(node: NodeId, block: u32) -> Self {
+        Self {
+            node,
+            block,
+            firings: Vec::new(),
+            reads: Vec::new(),
+            copies: Vec::new(),
+            sources: Numbered::default(),
+            actors: Numbered::default(),
+            distance: i64::MAX,
+        }
+    }
+
+    fn add(&mut self, parts: &Parts<'_, '_>, layout: &Layout, firing: &PlannedFiring, rows: Rows) {
+        let program = parts.program;
+        let first = firing.last.0 / program.metacycle;
+        let (reads, copies) = (self.reads.len() as u32, self.copies.len() as u32);
+        for read in program.reads(firing) {
+            let producer = program.producer(read.product).node;
+            let ring = layout.ring(read.product);
+            let start = if producer == self.node { self.block } else { layout.blocks[producer] };
+            let source = self.sources.number(start);
+            let ring = Ring { base: ring.base + read.word, ..ring };
+            let ring = layout.shape_of(ring, start, first + i64::from(read.lag));
+            self.reads.push(ReadShape { source, words: read.words, ring });
+            if producer == self.node {
+                self.distance = self.distance.min(parts.distance(firing, read.product, read.lag));
+            }
+        }
+        self.copies.extend(rows.copies);
+        let step = program.actors[firing.actor].firings;
+        self.firings.push(FiringShape {
+            first,
+            end: first + parts.extent.activations(firing.place),
+            slot: firing.last.0 % program.metacycle,
+            actor: self.actors.number(firing.actor),
+            index: firing.index,
+            phase: firing.phase,
+            step: u32::try_from(step).expect("firings of a metacycle are counted in 32 bits"),
+            input_words: firing.input_words,
+            output_words: firing.output_words,
+            reads: reads..self.reads.len() as u32,
+            copies: copies..self.copies.len() as u32,
+            rows: layout.shape_of(rows.ring, self.block, first),
+        });
+    }
+
+    /// Metacycles whose firings may be executed in any order, entry by entry.
+    fn independent(&self, parts: &Parts<'_, '_>) -> i64 {
+        let ordered = |actor: ActorId| parts.app.actors()[actor].has_state() || (parts.observed)(actor);
+        let mut firings = vec![0; self.actors.list.len()];
+        self.firings.iter().for_each(|firing| firings[firing.actor as usize] += 1);
+        let in_order = self.actors.list.iter().zip(firings).any(|(&actor, firings)| firings > 1 && ordered(actor));
+        if in_order { 1 } else { (self.distance / parts.program.metacycle).max(1) }
+    }
+
+    /// Equal for nodes that can share a shape.
+    fn key(&self, independent: i64) -> Vec<u64> {
+        let pair = |a: u32, b: u32| u64::from(a) << 32 | u64::from(b);
+        let mut key = vec![independent as u64, pair(self.firings.len() as u32, self.reads.len() as u32)];
+        for f in &self.firings {
+            key.extend([f.first as u64, f.end as u64, f.slot as u64, pair(f.actor, f.index), pair(f.phase, f.step)]);
+            key.extend([pair(f.input_words, f.output_words), pair(f.reads.end, f.copies.end)]);
+            key.extend(f.rows.key());
+        }
+        key.extend(self.reads.iter().flat_map(|r| [[pair(r.source, r.words), 0], r.ring.key()]).flatten());
+        key.extend(self.copies.iter().flat_map(|c| [pair(c.from, c.to), u64::from(c.words)]));
+        key
+    }
+}
+
+impl RingShape {
+    fn key(self) -> [u64; 2] {
+        let pair = |a: u32, b: u32| u64::from(a) << 32 | u64::from(b);
+        [pair(self.offset, self.stride), pair(self.turn, self.behind)]
+    }
+}
+
+/// Items in the order in which they came first.
+struct Numbered<T> {
+    list: Vec<T>,
+    numbers: BTreeMap<T, u32>,
+}
+
+impl<T> Default for Numbered<T> {
+    fn default() -> Self {
+        Self { list: Vec::new(), numbers: BTreeMap::new() }
+    }
+}
+
+impl<T: Copy + Ord> Numbered<T> {
+    fn number(&mut self, item: T) -> u32 {
+        *self.numbers.entry(item).or_insert_with(|| {
+            self.list.push(item);
+            u32::try_from(self.list.len() - 1).expect("a node's lists are counted in 32 bits")
+        })
+    }
+}

@@ -1,0 +1,546 @@
+//! A shard: some of a machine's nodes, executed window by window.
+//!
+//! A shard knows nothing of threads or networks. Whoever drives it gives it the words that arrive ([`Shard::receive`]),
+//! lets it run as far as these allow ([`Shard::advance`]), and carries away what it sends ([`Shard::send`]). A shard that
+//! holds all nodes is the serial engine.
+
+use super::epoch::{EpochPart, Epochs};
+use super::extent::Extent;
+use super::hot::{self, Stage};
+use super::layout::{Layout, Parts, Ring};
+use super::observe::{SpreadTokens, TapOutcome};
+use super::trace::Event;
+use super::{EngineError, FiringPanic, setup};
+use crate::app::App;
+use crate::digest::DigestLevel;
+use crate::ids::{ChannelId, NodeId};
+use crate::program::Program;
+use crate::run::RunOptions;
+use crate::shard::{Cursor, Cut, Partition, ShardId};
+use crate::time::Tick;
+use std::any::Any;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// Some nodes of a machine in the course of a run.
+pub struct Shard<'a> {
+    app: &'a App,
+    program: &'a Program,
+    extent: Extent,
+    level: DigestLevel,
+    /// Metacycles from one epoch's end to the next.
+    epoch_metacycles: i64,
+    layout: Layout,
+    stage: Stage<'a>,
+    imports: Vec<Import>,
+    exports: Vec<Export>,
+    /// Frames that this shard's nodes send, where events are hashed or traced.
+    sends: Vec<SentFrame>,
+    /// Metacycles in which anything happens, ascending and apart.
+    activity: Vec<Range<i64>>,
+    epochs: Epochs,
+    closed: Vec<EpochPart>,
+    /// The end of an epoch that is executed but not closed: words that arrive in it may be missing.
+    due: Option<Tick>,
+    /// The tick before which the frames of this shard's nodes are sent.
+    sent_before: Tick,
+    /// The next window: its metacycle and part.
+    metacycle: i64,
+    part: usize,
+    failed: Option<FiringPanic>,
+}
+
+/// Words that come in over a cut.
+struct Import {
+    cut: Cut,
+    /// By frame of the cut: where the word is kept.
+    places: Vec<(Ring, u32)>,
+    cursor: Cursor,
+    /// Everything sent before this tick is here, in the queue or in its ring.
+    sent_before: Tick,
+    queue: VecDeque<u64>,
+}
+
+/// Words that go out over a cut.
+struct Export {
+    cut: Cut,
+    places: Vec<(Ring, u32)>,
+    cursor: Cursor,
+    /// Sent, and not carried away yet.
+    words: Vec<u64>,
+}
+
+/// A frame of this shard.
+pub(super) struct SentFrame {
+    pub(super) slot: i64,
+    /// Metacycles in which it is sent.
+    pub(super) first: i64,
+    pub(super) end: i64,
+    /// Position of its node in the shard.
+    pub(super) node: u32,
+    pub(super) link: crate::ids::LinkId,
+    pub(super) ring: Ring,
+    pub(super) word: u32,
+}
+
+/// Why words cannot be received.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiveError {
+    /// From a shard that sends nothing here.
+    #[error("{from} has no link to {to}")]
+    NoCut {
+        /// Who sent.
+        from: ShardId,
+        /// Who received.
+        to: ShardId,
+    },
+    /// Not what the calendars say.
+    #[error("{from} sends {scheduled} words in ticks {first} to {end}, but {found} were received")]
+    Words {
+        /// Who sent.
+        from: ShardId,
+        /// The first tick that the words are for.
+        first: Tick,
+        /// The first tick that they are not for.
+        end: Tick,
+        /// How many words the calendars have in these ticks.
+        scheduled: u64,
+        /// How many there were.
+        found: u64,
+    },
+    /// Time that runs backwards.
+    #[error("{from} had said that everything before tick {known} was sent, and now says tick {found}")]
+    Backwards {
+        /// Who sent.
+        from: ShardId,
+        /// What it had said.
+        known: Tick,
+        /// What it says now.
+        found: Tick,
+    },
+}
+
+impl<'a> Shard<'a> {
+    /// Shard `id` of `partition` at tick 0 of a run.
+    ///
+    /// # Errors
+    /// [`EngineError`], all but a panic.
+    pub fn new(
+        app: &'a App,
+        program: &'a Program,
+        options: &RunOptions,
+        partition: &Partition,
+        id: ShardId,
+    ) -> Result<Self, EngineError> {
+        let extent = Extent::new(program, options.iterations)?;
+        let cuts = Cut::all(program, partition, &extent);
+        Self::with_cuts(app, program, options, partition, id, &extent, &cuts)
+    }
+
+    pub(super) fn with_cuts(
+        app: &'a App,
+        program: &'a Program,
+        options: &RunOptions,
+        partition: &Partition,
+        id: ShardId,
+        extent: &Extent,
+        cuts: &[Cut],
+    ) -> Result<Self, EngineError> {
+        let incoming: Vec<Cut> = cuts.iter().filter(|cut| cut.to() == id).cloned().collect();
+        let observed = setup::observed(app, options);
+        let parts = Parts {
+            app,
+            program,
+            extent,
+            partition,
+            shard: id,
+            incoming: &incoming,
+            limit: options.window.map_or(i64::MAX, |window| window.0.max(1)),
+            observed: &|actor| observed[actor],
+        };
+        let layout = Layout::new(&parts)?;
+        let stage = setup::stage(&parts, options, &layout)?;
+        let places = |cut: &Cut| -> Vec<(Ring, u32)> {
+            let frames = cut.frames().iter().map(|frame| &program.frames[frame.frame]);
+            frames.map(|frame| (layout.ring(frame.product), frame.word)).collect()
+        };
+        let import = |cut: &Cut| Import {
+            places: places(cut),
+            cut: cut.clone(),
+            cursor: Cursor::default(),
+            sent_before: Tick(0),
+            queue: VecDeque::new(),
+        };
+        let outgoing = cuts.iter().filter(|cut| cut.from() == id);
+        let export =
+            |cut: &Cut| Export { places: places(cut), cut: cut.clone(), cursor: Cursor::default(), words: Vec::new() };
+        let events = options.digest == DigestLevel::Events || options.trace;
+        Ok(Self {
+            app,
+            program,
+            level: options.digest,
+            epoch_metacycles: crate::digest::epoch_ticks(program.metacycle) / program.metacycle,
+            imports: incoming.iter().map(import).collect(),
+            exports: outgoing.map(export).collect(),
+            sends: if events { setup::sends(&parts, &layout) } else { Vec::new() },
+            activity: setup::activity(&parts, &layout),
+            epochs: Epochs::new(&parts, &layout, options.digest),
+            closed: Vec::new(),
+            due: None,
+            sent_before: Tick(0),
+            extent: extent.clone(),
+            layout,
+            stage,
+            metacycle: 0,
+            part: 0,
+            failed: None,
+        })
+    }
+
+    /// The first tick in which a firing may end that is not executed yet.
+    #[must_use]
+    pub fn position(&self) -> Tick {
+        let start = self.layout.window.parts[self.part].start;
+        Tick(self.metacycle.saturating_mul(self.program.metacycle).saturating_add(start)).min(self.extent.end)
+    }
+
+    /// The tick at which the run ends.
+    #[must_use]
+    pub fn end(&self) -> Tick {
+        self.extent.end
+    }
+
+    /// Whether the run has ended here.
+    #[must_use]
+    pub fn done(&self) -> bool {
+        self.reached(i64::MAX)
+    }
+
+    /// Cuts into this shard.
+    pub fn incoming(&self) -> impl Iterator<Item = &Cut> {
+        self.imports.iter().map(|import| &import.cut)
+    }
+
+    /// Cuts out of this shard.
+    pub fn outgoing(&self) -> impl Iterator<Item = &Cut> {
+        self.exports.iter().map(|export| &export.cut)
+    }
+
+    /// Ticks that are executed at once, at most.
+    #[must_use]
+    pub fn window(&self) -> i64 {
+        self.layout.window.ticks
+    }
+
+    /// Bytes of words, calendars and leaves.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.layout.bytes()
+            + self.epochs.bytes()
+            + size_of_val(&*self.stage.actors)
+            + size_of_val(&*self.stage.states)
+            + size_of_val(&*self.sends)
+    }
+
+    /// Takes words of `from`, which are all that it sends to this shard from where its last words ended to tick `sent_before`.
+    ///
+    /// # Errors
+    /// [`ReceiveError`] if the calendars have other words there; then nothing is taken.
+    pub fn receive(&mut self, from: ShardId, sent_before: Tick, words: &[u64]) -> Result<(), ReceiveError> {
+        let to = self.exports.first().map_or(ShardId(0), |export| export.cut.from());
+        let import = self.imports.iter_mut().find(|import| import.cut.from() == from);
+        let import = import.ok_or(ReceiveError::NoCut { from, to })?;
+        let (first, found) = (import.sent_before, words.len() as u64);
+        if sent_before < first {
+            return Err(ReceiveError::Backwards { from, known: first, found: sent_before });
+        }
+        let scheduled = import.cut.words(first..sent_before);
+        if scheduled != found {
+            return Err(ReceiveError::Words { from, first, end: sent_before, scheduled, found });
+        }
+        import.take(sent_before, words.iter().copied());
+        Ok(())
+    }
+
+    /// The same for words that are known to be the right ones; there may be later ones among them. Returns how many.
+    pub(super) fn take(&mut self, from: usize, sent_before: Tick, words: impl Iterator<Item = u64>) -> u64 {
+        self.imports[from].take(sent_before, words)
+    }
+
+    /// Moves the words that were sent to `to` since the last call to the end of `words`, and returns the tick before which
+    /// everything is sent: the calendars say when the next word follows.
+    pub fn send(&mut self, to: ShardId, words: &mut Vec<u64>) -> Tick {
+        match self.exports.iter_mut().find(|export| export.cut.to() == to) {
+            Some(export) => {
+                words.append(&mut export.words);
+                export.cut.next_sent(&mut export.cursor)
+            }
+            None => self.extent.end,
+        }
+    }
+
+    /// Words sent over the outgoing cuts since the last call, in the order of [`Shard::outgoing`], each with the tick before
+    /// which everything is sent.
+    pub(super) fn sent(&mut self) -> impl Iterator<Item = (Tick, &mut Vec<u64>)> {
+        self.exports.iter_mut().map(|export| (export.cut.next_sent(&mut export.cursor), &mut export.words))
+    }
+
+    /// Whether words wait to be carried away.
+    pub(super) fn has_words(&self) -> bool {
+        self.exports.iter().any(|export| !export.words.is_empty())
+    }
+
+    /// Whether everything is sent that is due before metacycle `limit`.
+    pub(super) fn has_sent(&self, limit: i64) -> bool {
+        let limit = limit.min(self.extent.metacycles()).saturating_mul(self.program.metacycle);
+        (self.exports.is_empty() && self.sends.is_empty()) || self.sent_before.0 >= limit.min(self.extent.end.0)
+    }
+
+    /// The ends of epochs that were reached since the last call.
+    pub fn epochs(&mut self) -> Vec<EpochPart> {
+        std::mem::take(&mut self.closed)
+    }
+
+    /// Tokens of observed channels whose producers are spread over shards, since the last call.
+    pub fn spread_tokens(&mut self) -> Vec<SpreadTokens> {
+        self.stage.taps.iter_mut().filter_map(super::observe::Tap::take_spread).collect()
+    }
+
+    /// Events since the last call, in no order, if the run is traced.
+    pub fn trace(&mut self) -> Vec<Event> {
+        self.stage.trace.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Whether nothing is left to execute before metacycle `limit`.
+    #[must_use]
+    pub fn reached(&self, limit: i64) -> bool {
+        self.metacycle >= limit.min(self.extent.metacycles()) && self.due.is_none() && self.has_sent(limit)
+    }
+
+    /// The first tick after the next window, if that may be executed with what was received.
+    #[must_use]
+    pub fn ready(&self, limit: i64) -> Option<Tick> {
+        if let Some(end) = self.due {
+            return self.has_arrived(end).then_some(end);
+        }
+        let limit = limit.min(self.extent.metacycles());
+        if self.metacycle >= limit {
+            return None;
+        }
+        if self.part == 0 && !self.active() {
+            // Passing over metacycles in which nothing happens needs nothing and sends nothing.
+            return Some(self.position());
+        }
+        let window = self.window_to(limit);
+        self.allows(&window).then_some(window.needs)
+    }
+
+    /// Executes one window, but none that starts in metacycle `limit` or later. Returns whether anything was done; if not,
+    /// words are missing, or the limit or the end is reached.
+    ///
+    /// # Errors
+    /// A panic in a user's firing; then the run is over.
+    pub fn advance(&mut self, limit: i64) -> Result<bool, FiringPanic> {
+        if let Some(panic) = &self.failed {
+            return Err(panic.clone());
+        }
+        self.settle();
+        if let Some(end) = self.due {
+            if self.has_arrived(end) {
+                self.due = None;
+                self.imports.iter_mut().for_each(|import| import.place(end, &mut self.stage.words));
+                self.close_epoch(end);
+            }
+            return Ok(self.due.is_none());
+        }
+        let limit = limit.min(self.extent.metacycles());
+        if self.metacycle >= limit {
+            return Ok(false);
+        }
+        if self.part == 0 && !self.active() {
+            self.skip_to(limit);
+            return Ok(true);
+        }
+        let window = self.window_to(limit);
+        if !self.allows(&window) {
+            return Ok(false);
+        }
+        // One frame around the loop instead of one per firing: the loop notes whose firing it executes.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.execute(&window))) {
+            let panic = self.firing_panic(payload);
+            self.failed = Some(panic.clone());
+            return Err(panic);
+        }
+        Ok(true)
+    }
+
+    /// The next window, which ends before metacycle `limit` does.
+    fn window_to(&self, limit: i64) -> Next {
+        let window = &self.layout.window;
+        let epoch = (self.metacycle / self.epoch_metacycles + 1) * self.epoch_metacycles;
+        let (metacycles, part) = match window.parts.get(self.part + 1) {
+            Some(_) => (self.metacycle..self.metacycle + 1, self.part + 1),
+            None => {
+                (self.metacycle..(self.metacycle + window.metacycles).min(epoch).min(limit).max(self.metacycle + 1), 0)
+            }
+        };
+        let after = if part == 0 { metacycles.end } else { metacycles.start };
+        let length = self.program.metacycle;
+        let end = Tick(after * length + window.parts[part].start).min(self.extent.end);
+        let needs = Tick((metacycles.end - 1) * length + window.parts[self.part].end).min(end);
+        let closes = part == 0 && (after == epoch || after == self.extent.metacycles());
+        Next {
+            metacycles,
+            part: self.part,
+            needs,
+            end,
+            after: (after, part),
+            closes: closes && self.level != DigestLevel::Off,
+        }
+    }
+
+    /// Whether everything that `window` needs was received.
+    fn allows(&self, window: &Next) -> bool {
+        self.imports.iter().all(|import| import.has_sent(window.needs.0.saturating_sub(import.cut.lookahead().0)))
+    }
+
+    /// Whether everything was received that arrives before `end`.
+    fn has_arrived(&self, end: Tick) -> bool {
+        self.imports.iter().all(|import| import.has_sent(end.0.saturating_sub(import.cut.latency().0)))
+    }
+
+    fn execute(&mut self, window: &Next) {
+        for import in &mut self.imports {
+            import.place(window.needs, &mut self.stage.words);
+        }
+        let visits = self.layout.window.visits(window.part);
+        let length = self.program.metacycle;
+        let events = self.level == DigestLevel::Events || self.stage.trace.is_some();
+        let run = if events { hot::run::<true> } else { hot::run::<false> };
+        run(&self.layout, visits, window.metacycles.clone(), length, &mut self.stage);
+        self.epochs.disturb();
+        (self.metacycle, self.part) = window.after;
+        self.settle();
+        self.due = window.closes.then_some(window.end);
+    }
+
+    /// Sends everything that is known: what the nodes send before the next firing, as far as the words that they only relay
+    /// have come in. Returns whether that is more than before.
+    pub(super) fn settle(&mut self) -> bool {
+        let known = |import: &Import| import.sent_before.0.saturating_add(import.cut.lookahead().0);
+        let horizon = self.imports.iter().map(known).min().unwrap_or(i64::MAX);
+        let limit = Tick(horizon).min(self.position());
+        if limit <= self.sent_before {
+            return false;
+        }
+        self.imports.iter_mut().for_each(|import| import.place(limit, &mut self.stage.words));
+        if !self.sends.is_empty() {
+            let ticks = self.sent_before..limit;
+            hot::sent_frames(&self.sends, &self.layout, ticks, self.program.metacycle, &mut self.stage);
+        }
+        for export in &mut self.exports {
+            let Export { cut, places, cursor, words } = export;
+            cut.walk(cursor, limit, |frame, activation| {
+                let (ring, word) = places[frame];
+                words.push(self.stage.words[ring.at(activation, word)]);
+            });
+        }
+        self.sent_before = limit;
+        true
+    }
+
+    fn close_epoch(&mut self, end: Tick) {
+        self.closed.push(self.epochs.close(self.program, &self.extent, &self.layout, end, &self.stage));
+    }
+
+    /// Whether anything happens in the next metacycle.
+    fn active(&self) -> bool {
+        let next = self.activity.partition_point(|range| range.end <= self.metacycle);
+        self.activity.get(next).is_some_and(|range| range.start <= self.metacycle)
+    }
+
+    /// Passes over metacycles in which nothing happens, up to `limit` or to the end of an epoch.
+    fn skip_to(&mut self, limit: i64) {
+        let next = self.activity.partition_point(|range| range.end <= self.metacycle);
+        let mut target = self.activity.get(next).map_or(limit, |range| range.start.min(limit));
+        if self.level != DigestLevel::Off {
+            let epoch = (self.metacycle / self.epoch_metacycles + 1) * self.epoch_metacycles;
+            target = target.min(epoch);
+            if target == epoch || target == self.extent.metacycles() {
+                self.due = Some(Tick(target * self.program.metacycle).min(self.extent.end));
+            }
+        }
+        self.metacycle = target;
+        self.settle();
+    }
+
+    /// Names the firing that panicked. A panic outside of any is ours and goes on.
+    fn firing_panic(&mut self, payload: Box<dyn Any + Send>) -> FiringPanic {
+        let Some(executing) = self.stage.executing else { resume_unwind(payload) };
+        let plan = &self.layout.nodes[executing.node as usize];
+        let firing = &self.layout.firings[executing.firing as usize];
+        let shape = &self.layout.shapes[plan.shape as usize];
+        let position = (executing.firing - shape.firings.start) as usize;
+        let (_, planned) = self.program.firings_on(plan.node).nth(position).expect("shapes keep the firings of a node");
+        let metacycle = executing.metacycle + self.stage.started.saturating_sub(1) as i64;
+        let last = metacycle * self.program.metacycle + firing.slot;
+        let message = payload.downcast_ref::<&str>().map(ToString::to_string);
+        let message = message.or_else(|| payload.downcast_ref::<String>().cloned());
+        FiringPanic {
+            actor: self.app.actors()[planned.actor].name.clone(),
+            id: planned.actor,
+            index: (metacycle - firing.first) as u64 * u64::from(firing.step) + u64::from(firing.index),
+            node: self.program.names.get(plan.node).to_owned(),
+            start: Tick(last + 1 - planned.exec),
+            message: message.unwrap_or_else(|| "no message".to_owned()),
+        }
+    }
+
+    /// What was observed of channels whose producers are all in this shard.
+    pub(super) fn finish(self) -> impl Iterator<Item = (ChannelId, TapOutcome)> {
+        self.stage.taps.into_iter().filter_map(super::observe::Tap::finish)
+    }
+
+    /// The nodes of this shard, ascending.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.layout.nodes.iter().map(|plan| plan.node)
+    }
+}
+
+/// A window about to be executed.
+struct Next {
+    metacycles: Range<i64>,
+    part: usize,
+    /// The tick after its last firings.
+    needs: Tick,
+    /// The first tick in which a firing may end after it.
+    end: Tick,
+    /// Metacycle and part of the window after it.
+    after: (i64, usize),
+    /// Whether an epoch ends with it.
+    closes: bool,
+}
+
+impl Import {
+    /// Whether everything sent before tick `tick` is here.
+    fn has_sent(&self, tick: i64) -> bool {
+        self.sent_before.0 >= tick
+    }
+
+    fn take(&mut self, sent_before: Tick, words: impl Iterator<Item = u64>) -> u64 {
+        let before = self.queue.len();
+        self.queue.extend(words);
+        self.sent_before = sent_before;
+        (self.queue.len() - before) as u64
+    }
+
+    /// Puts words that were sent before `limit` where they are read. Later ones wait: their places may still be in use.
+    fn place(&mut self, limit: Tick, ring_words: &mut [u64]) {
+        let Self { cut, places, cursor, sent_before, queue } = self;
+        cut.walk(cursor, limit.min(*sent_before), |frame, activation| {
+            let (ring, word) = places[frame];
+            ring_words[ring.at(activation, word)] = queue.pop_front().expect("words were counted when they came");
+        });
+    }
+}

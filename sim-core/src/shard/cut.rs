@@ -1,0 +1,208 @@
+//! The frames that cross from one shard to another.
+
+use super::{Partition, ShardId};
+use crate::engine::Extent;
+use crate::ids::LinkId;
+use crate::program::{FrameId, ProductId, Program};
+use crate::time::{Tick, Ticks};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// All frames that nodes of one shard send to nodes of another, in canonical order: by tick, and within a tick by link.
+#[derive(Clone, Debug)]
+pub struct Cut {
+    from: ShardId,
+    to: ShardId,
+    metacycle: i64,
+    end: Tick,
+    /// By (slot, link).
+    frames: Vec<CutFrame>,
+    lookahead: Ticks,
+    latency: Ticks,
+}
+
+/// A frame that crosses once per metacycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutFrame {
+    /// Slot in which it is sent.
+    pub slot: i64,
+    /// The link.
+    pub link: LinkId,
+    /// The frame in the program.
+    pub frame: FrameId,
+    /// Metacycles in which it is sent.
+    first: i64,
+    end: i64,
+}
+
+impl CutFrame {
+    /// Whether it is sent in metacycle `metacycle`.
+    #[inline]
+    pub(crate) fn acts(&self, metacycle: i64) -> bool {
+        (self.first..self.end).contains(&metacycle)
+    }
+
+    /// Which activation is sent in metacycle `metacycle`.
+    #[inline]
+    pub(crate) fn activation(&self, metacycle: i64) -> i64 {
+        metacycle - self.first
+    }
+}
+
+/// A place in the order of a cut's frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    metacycle: i64,
+    /// Position among the cut's frames.
+    position: usize,
+}
+
+impl Cut {
+    /// All cuts of a run, by (from, to).
+    pub(crate) fn all(program: &Program, partition: &Partition, extent: &Extent) -> Vec<Cut> {
+        let mut cuts: BTreeMap<(ShardId, ShardId), Cut> = BTreeMap::new();
+        for (link, ends) in program.links.iter() {
+            let (from, to) = (partition.shard_of(ends.source), partition.shard_of(ends.target));
+            if from == to {
+                continue;
+            }
+            for (id, frame) in program.frames_of(link) {
+                let first = frame.sent.0.div_euclid(program.metacycle);
+                let slot = frame.sent.0.rem_euclid(program.metacycle);
+                let cut = cuts.entry((from, to)).or_insert_with(|| Cut {
+                    from,
+                    to,
+                    metacycle: program.metacycle,
+                    end: extent.end,
+                    frames: Vec::new(),
+                    lookahead: Ticks(i64::MAX),
+                    latency: Ticks(i64::MAX),
+                });
+                let end = first + extent.activations(frame.place);
+                cut.frames.push(CutFrame { slot, link, frame: id, first, end });
+                cut.latency = cut.latency.min(Ticks(ends.latency.0));
+            }
+        }
+        let mut cuts: Vec<Cut> = cuts.into_values().collect();
+        for cut in &mut cuts {
+            cut.frames.sort_unstable_by_key(|frame| (frame.slot, frame.link));
+            cut.lookahead = lookahead(program, &cut.frames);
+        }
+        cuts
+    }
+
+    /// Who sends.
+    #[must_use]
+    pub fn from(&self) -> ShardId {
+        self.from
+    }
+
+    /// Who receives.
+    #[must_use]
+    pub fn to(&self) -> ShardId {
+        self.to
+    }
+
+    /// The frames of one metacycle.
+    #[must_use]
+    pub fn frames(&self) -> &[CutFrame] {
+        &self.frames
+    }
+
+    /// L: the receiver that has everything sent before tick B may execute all ticks before B + L. It is the least time from
+    /// sending a word to using it, by a firing in its last tick or by sending it on.
+    #[must_use]
+    pub fn lookahead(&self) -> Ticks {
+        self.lookahead
+    }
+
+    /// The least latency of a link of the cut: whoever observes *arrival*, as the end of an epoch does, must have everything
+    /// sent before tick B − this to know the machine before tick B.
+    #[must_use]
+    pub fn latency(&self) -> Ticks {
+        self.latency
+    }
+
+    /// How many words are sent in `ticks`. O(frames of a metacycle).
+    #[must_use]
+    pub fn words(&self, ticks: Range<Tick>) -> u64 {
+        let before = |tick: Tick| {
+            let tick = tick.min(self.end);
+            let sent = |frame: &CutFrame| {
+                let reached = (tick.0 - frame.slot + self.metacycle - 1).div_euclid(self.metacycle);
+                (reached.min(frame.end) - frame.first).max(0) as u64
+            };
+            self.frames.iter().map(sent).sum::<u64>()
+        };
+        before(ticks.end).saturating_sub(before(ticks.start))
+    }
+
+    /// The tick in which the next frame from `cursor` on is sent; the end of the run if there is none.
+    pub(crate) fn next_sent(&self, cursor: &mut Cursor) -> Tick {
+        // Walking stops at the limit, but passes over frames that do not act.
+        let last = self.frames.iter().map(|frame| frame.end).max().unwrap_or(0);
+        loop {
+            match self.frames.get(cursor.position) {
+                None if cursor.metacycle >= last => return self.end,
+                None => *cursor = Cursor { metacycle: cursor.metacycle + 1, position: 0 },
+                Some(frame) if frame.acts(cursor.metacycle) => {
+                    return Tick(cursor.metacycle * self.metacycle + frame.slot).min(self.end);
+                }
+                Some(_) if cursor.position == 0 => {
+                    // Before the first frame that acts, whole metacycles pass at once.
+                    let first = self.frames.iter().filter(|frame| frame.end > cursor.metacycle);
+                    match first.map(|frame| frame.first.max(cursor.metacycle)).min() {
+                        None => return self.end,
+                        Some(first) if first > cursor.metacycle => cursor.metacycle = first,
+                        Some(_) => cursor.position = 1,
+                    }
+                }
+                Some(_) => cursor.position += 1,
+            }
+        }
+    }
+
+    /// Calls `take` with every frame from `cursor` on that is sent before `limit`, with its activation, and moves the cursor.
+    #[inline]
+    pub(crate) fn walk(&self, cursor: &mut Cursor, limit: Tick, mut take: impl FnMut(usize, i64)) {
+        let limit = limit.min(self.end);
+        while self.next_sent(cursor) < limit {
+            let frame = &self.frames[cursor.position];
+            take(cursor.position, frame.activation(cursor.metacycle));
+            cursor.position += 1;
+        }
+    }
+}
+
+/// The least time from sending one of `frames` to the first use of its word.
+fn lookahead(program: &Program, frames: &[CutFrame]) -> Ticks {
+    let mut brought: BTreeMap<(u32, ProductId, u32), FrameId> = BTreeMap::new();
+    let mut targets = BTreeSet::new();
+    for cut in frames {
+        let (frame, target) = (&program.frames[cut.frame], program.links[cut.link].target);
+        brought.insert((target.0, frame.product, frame.word), cut.frame);
+        targets.insert(target);
+    }
+    let mut least = i64::MAX;
+    let mut used = |node: u32, product: ProductId, word: u32, at: i64| {
+        if let Some(frame) = brought.get(&(node, product, word)) {
+            least = least.min(at - program.frames[*frame].sent.0);
+        }
+    };
+    for &node in &targets {
+        for (_, firing) in program.firings_on(node) {
+            for read in program.reads(firing) {
+                let at = firing.last.0.saturating_add(i64::from(read.lag).saturating_mul(program.metacycle));
+                for word in read.word..read.word + read.words {
+                    used(node.0, read.product, word, at);
+                }
+            }
+        }
+    }
+    for (link, ends) in program.links.iter().filter(|(_, ends)| targets.contains(&ends.source)) {
+        for (_, frame) in program.frames_of(link).filter(|(_, frame)| frame.relayed.is_some()) {
+            used(ends.source.0, frame.product, frame.word, frame.sent.0);
+        }
+    }
+    Ticks(least)
+}

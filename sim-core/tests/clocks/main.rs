@@ -1,0 +1,7 @@
+//! Clocks: laws over random networks, and the engine against a frame-by-frame simulation that shares nothing with it.
+
+mod faults;
+mod laws;
+mod naive;
+mod oracle;
+mod support;
