@@ -304,6 +304,10 @@ impl Supervisor {
 
     /// Sends `signal` to the first process.
     pub(crate) fn shut_down(&mut self, signal: i32) -> Result<(), HostError> {
+        // The number of a process that has ended may be another's by now.
+        if self.status.is_some() {
+            return Ok(());
+        }
         self.signal(self.first, signal)
     }
 

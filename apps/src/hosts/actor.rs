@@ -126,21 +126,22 @@ impl HostActor {
                 error,
             })?;
         }
-        let starts = state.host.is_none() && state.ended.is_none() && self.node.start <= now;
+        let starts = state.host.is_none() && self.node.start <= now;
         if starts {
             let mut spec = self.node.spec.clone();
             spec.directory = directory.join(&spec.node);
             state.host = Some(Host::spawn(spec).map_err(HostError::from)?);
         }
-        let alive = state.host.is_some() && state.ended.is_none();
+        // The node outlives its program: what that has written last still has to leave.
+        let up = state.host.is_some();
         let signal = match &self.node.stop {
-            Some(Stop { at, signal }) if alive && !state.stopped && *at <= now => {
+            Some(Stop { at, signal }) if up && state.ended.is_none() && !state.stopped && *at <= now => {
                 state.stopped = true;
                 Some(*signal)
             }
             _ => None,
         };
-        if !alive {
+        if !up {
             self.refuse(&packets, state);
         } else if starts
             || signal.is_some()
@@ -150,7 +151,7 @@ impl HostActor {
         {
             let backlog = self.neighbours.iter().zip(&state.egress);
             let backlog: BTreeMap<_, _> = backlog.map(|((_, to), egress)| (*to, egress.length() as u64)).collect();
-            let host = state.host.as_mut().expect("it is alive");
+            let host = state.host.as_mut().expect("it is up");
             let Output { packets, deadline, congested, status, .. } =
                 host.advance(Input { now, until: Some(until), packets, backlog, signal })?;
             (state.deadline, state.congested, state.ended) = (deadline, congested, status);

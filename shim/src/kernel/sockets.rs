@@ -605,10 +605,18 @@ impl Kernel {
                     queue.abandoned = true;
                     return Err(Errno::ECONNRESET);
                 }
-                let flow = self.write_queue(caller, tx, buffers, transfer, 0, attempt);
-                if ends.is_some() {
-                    self.pump();
-                }
+                let flow = loop {
+                    let before = attempt.progress;
+                    let flow = self.write_queue(caller, tx, buffers, transfer, 0, attempt);
+                    if ends.is_some() {
+                        self.pump();
+                    }
+                    // What has left makes room for more; nothing else would happen for which it were attempted again.
+                    let room = attempt.progress > before && self.queues.get(tx).room() > 0;
+                    if !(matches!(flow, Ok(Flow::Block)) && room) {
+                        break flow;
+                    }
+                };
                 match flow {
                     Ok(Flow::Block) if attempt.expired && attempt.progress > 0 => {
                         Ok(Flow::Return(attempt.progress as i64))

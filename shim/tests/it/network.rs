@@ -54,7 +54,7 @@ fn pair(programs: [&str; 2]) -> [(String, u64); 2] {
             let mut packets = Vec::new();
             node.ingress.take(&slot, &mut packets).unwrap();
             let due = node.deadline.is_some_and(|deadline| deadline <= now);
-            if node.status.is_none() && (node.fresh || due || !packets.is_empty()) {
+            if node.fresh || due || !packets.is_empty() {
                 let backlog = BTreeMap::from([(node.address, node.egress.length() as u64)]);
                 let output = node.host.advance(Input { now, packets, backlog, ..Input::default() }).unwrap();
                 output.packets.iter().for_each(|packet| node.egress.push(packet));
@@ -136,6 +136,25 @@ s.close()
 print(n, peer[0])
 ";
     check([a, b], ["True b''\n", "400000 10.0.0.1\n"]);
+}
+
+/// A program may end before all it has written has left: its node sends the rest.
+#[test]
+fn what_was_written_last_arrives() {
+    let a = "
+import socket, time
+time.sleep(0.01)
+s = socket.create_connection(('b', 80))
+s.sendall(bytes(300_000))
+";
+    let b = "
+import socket
+s, peer = socket.create_server(('', 80)).accept()
+n = 0
+while data := s.recv(65536): n += len(data)
+print(n)
+";
+    check([a, b], ["", "300000\n"]);
 }
 
 /// Nobody listens; a backlog that is full holds others back until there is room; a stream that is broken off.

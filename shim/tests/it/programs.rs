@@ -1,6 +1,6 @@
 //! Unmodified programs: every run is the same run, to the last byte and call.
 
-use super::support::{Folder, Run, can_host, compiled, has, same, spec};
+use super::support::{Folder, Run, can_host, compiled, has, run_from_many_threads, same, spec};
 use shim::ExitStatus;
 use std::path::PathBuf;
 use std::process::Command;
@@ -30,6 +30,15 @@ fn threads(times: usize) {
 fn threads_with_condition_variables() {
     if can_host() && has("cc") {
         threads(TIMES);
+    }
+}
+
+/// Tracing binds a program to a thread; whoever advances its host need not be that thread, nor always the same.
+#[test]
+fn a_host_is_advanced_from_any_thread() {
+    if can_host() && has("cc") {
+        let spec = spec(compiled("threads", &[]), &[]);
+        assert_eq!(run_from_many_threads(spec.clone()), same(1, &spec).report);
     }
 }
 

@@ -128,6 +128,22 @@ pub(crate) fn try_run(mut spec: HostSpec) -> Result<Run, HostError> {
     Ok(Run { stdout: read("stdout"), stderr: read("stderr"), report, trace: read("trace") })
 }
 
+/// The same, each advance from another thread.
+pub(crate) fn run_from_many_threads(mut spec: HostSpec) -> Report {
+    let folder = Folder::new();
+    spec.directory = folder.path().to_owned();
+    let mut host = Host::spawn(spec).unwrap();
+    let mut now = Nanos(0);
+    loop {
+        let input = Input { now, until: Some(now.after(Nanos(1_000_000))), ..Input::default() };
+        let output = std::thread::scope(|scope| scope.spawn(|| host.advance(input)).join().unwrap()).unwrap();
+        match output.deadline {
+            Some(deadline) if output.status.is_none() => now = deadline.max(now),
+            _ => return host.finish().unwrap(),
+        }
+    }
+}
+
 /// Runs a program `times` over: all runs must be one, which is returned.
 pub(crate) fn same(times: usize, spec: &HostSpec) -> Run {
     let first = run(spec.clone());
