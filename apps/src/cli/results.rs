@@ -67,6 +67,11 @@ impl Results {
         }
     }
 
+    /// Adds a file.
+    pub(crate) fn add(&self, name: &str, content: String) -> Result<(), Failure> {
+        self.folder.write(name, content)
+    }
+
     /// Writes everything and gives the directory its name, which is returned.
     pub(crate) fn finish(
         self,

@@ -13,7 +13,8 @@ use scheduler::schedule::Schedule;
 use scheduler::{Compiled, Report};
 use serde::Serialize;
 use sim_core::digest::DigestLevel;
-use sim_core::engine::Engine;
+use sim_core::engine::{Engine, EngineError};
+use sim_core::program::Program;
 use sim_core::shard::Partition;
 use sim_core::{App, ChannelId, Machine, Outcome, RunOptions};
 use std::num::NonZeroU32;
@@ -47,6 +48,9 @@ pub(crate) struct Run {
     /// Tokens for a declared source: a file of values, little-endian, one after the other
     #[arg(long, value_name = "NAME=FILE", value_parser = input)]
     pub(crate) input: Vec<(String, PathBuf)>,
+    /// Run as so many processes on this host, which exchange words over QUIC
+    #[arg(long, value_name = "COUNT", conflicts_with = "threads", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) shards: Option<u32>,
     /// Results go into this new directory [default: a new one below `out`; none with --format json]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -139,6 +143,25 @@ pub(crate) fn prepare(
     Ok(Prepared { loaded, machine, calendars, verified, report, schedule, took: start.elapsed() })
 }
 
+/// What an engine needs.
+pub(crate) struct Ready<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) program: &'a Program,
+    pub(crate) options: &'a RunOptions,
+}
+
+/// What came of a run, also if it failed.
+pub(crate) struct Executed {
+    pub(crate) outcome: Outcome,
+    pub(crate) failure: Option<Failure>,
+    /// Threads of this process that executed.
+    pub(crate) workers: usize,
+    /// Bytes of the engine in this process.
+    pub(crate) bytes: usize,
+    /// Further files for the results.
+    pub(crate) files: Vec<(&'static str, String)>,
+}
+
 /// A run that came to its end.
 #[derive(Serialize)]
 pub(crate) struct RunJson<'a> {
@@ -168,38 +191,59 @@ struct ChannelJson {
 
 impl Run {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
+        match self.shards {
+            Some(shards) => super::shards::local(session, shards),
+            None => self.execute(session, |prepared, ready, display| self.on_threads(prepared, ready, display)),
+        }
+    }
+
+    /// Prepares a run, has it executed by `execute`, and keeps what came out.
+    pub(crate) fn execute(
+        &self,
+        session: &Session,
+        execute: impl FnOnce(&Prepared, &Ready<'_>, &mut Display) -> Result<Executed, Failure>,
+    ) -> Result<Option<Exit>, Failure> {
         let place = self.place(session)?;
         let prepared =
             prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref(), place.is_some())?;
         let app = self.fed(&prepared.loaded.app)?;
         let options = self.options(&app, place.is_some())?;
         let results = place.map(|place| Results::create(&place, &prepared)).transpose()?;
-        let failed = |error: RunError| explain::run(&error);
-        let program =
-            calendars::lower(&app, &prepared.machine, &prepared.calendars).map_err(|error| failed(error.into()))?;
-        let partition = Partition::worthwhile(&prepared.machine, &program, threads(self.threads));
-        let mut engine =
-            Engine::parallel(&app, &program, &options, &partition).map_err(|error| failed(error.into()))?;
+        let program = calendars::lower(&app, &prepared.machine, &prepared.calendars)
+            .map_err(|error| explain::run(&RunError::from(error)))?;
         let mut display = Display::new(self.quiet || session.is_json(), prepared.machine.nodes().len());
-        let driven = display.drive(|metacycles| engine.advance(metacycles));
-        let failure = driven.err().map(|error| failed(error.into()));
-        let nodes = prepared.machine.nodes().len();
-        let size = (engine.threads(), (engine.bytes() + program.bytes()) as f64 / nodes as f64);
-        let outcome = engine.finish();
-        let mut json = summary(&prepared, &app, &outcome, display.elapsed());
-        (json.threads, json.engine_bytes_per_node) = size;
+        let ready = Ready { app: &app, program: &program, options: &options };
+        let executed = execute(&prepared, &ready, &mut display)?;
+        let mut json = summary(&prepared, &app, &executed.outcome, display.elapsed());
+        json.threads = executed.workers;
+        json.engine_bytes_per_node = executed.bytes as f64 / prepared.machine.nodes().len() as f64;
         if let Some(results) = results {
+            for (name, content) in executed.files {
+                results.add(name, content)?;
+            }
             // What was observed before a failure is kept as well.
-            let directory = results.finish(session, self, &prepared, &outcome, &json, failure.as_ref())?;
+            let failure = executed.failure.as_ref();
+            let directory = results.finish(session, self, &prepared, &executed.outcome, &json, failure)?;
             if !session.is_json() {
                 session.talk(format_args!("results in {}", directory.display()));
             }
             json.directory = Some(directory);
         }
-        match failure {
+        match executed.failure {
             Some(failure) => Err(failure),
             None => session.print(|| text(&json), &json).map(|()| None),
         }
+    }
+
+    /// Executes on threads of this process.
+    fn on_threads(&self, prepared: &Prepared, ready: &Ready<'_>, display: &mut Display) -> Result<Executed, Failure> {
+        let failed = |error: EngineError| explain::run(&error.into());
+        let partition = Partition::worthwhile(&prepared.machine, ready.program, threads(self.threads));
+        let mut engine = Engine::parallel(ready.app, ready.program, ready.options, &partition).map_err(failed)?;
+        let driven = display.drive(|metacycles| engine.advance(metacycles));
+        let (workers, bytes) = (engine.threads(), engine.bytes() + ready.program.bytes());
+        let failure = driven.err().map(failed);
+        Ok(Executed { outcome: engine.finish(), failure, workers, bytes, files: Vec::new() })
     }
 
     /// Where results go, if anywhere.
