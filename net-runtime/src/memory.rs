@@ -260,7 +260,7 @@ impl<'a, W: Worker> Network<'a, W> {
             node.end.session.fail(now, Cause::Expelled, "it was stopped for too long".to_owned());
         }
         if interrupt {
-            node.end.session.interrupt(Cause::Interrupted);
+            node.end.session.interrupt(now, Cause::Interrupted);
         }
         if node.end.session.poll_timeout().is_some_and(|at| at <= now) {
             node.end.session.handle_timeout(now);

@@ -19,8 +19,41 @@ pub(crate) enum Exit {
     CheckFailed = 4,
     /// Something could not be stored.
     Storage = 5,
+    /// Another shard can no longer be reached.
+    PeerLost = 6,
+    /// Shards disagree on what is to be run, or on who they are.
+    Disagreed = 7,
+    /// A shard sent what it must not send.
+    Violated = 8,
     /// A process host failed, or its program is not in the state that is expected.
     HostFailed = 9,
+    /// The user interrupted the run.
+    Interrupted = 130,
+    /// The system asked the run to end.
+    Terminated = 143,
+}
+
+impl Exit {
+    /// The exit of a process of this program, by its code.
+    pub(crate) fn from_code(code: u8) -> Self {
+        use Exit::{
+            CheckFailed, Disagreed, HostFailed, Infeasible, Internal, Interrupted, Invalid, PeerLost, Storage,
+            Terminated, Violated,
+        };
+        let all = [
+            Invalid,
+            Infeasible,
+            CheckFailed,
+            Storage,
+            PeerLost,
+            Disagreed,
+            Violated,
+            HostFailed,
+            Interrupted,
+            Terminated,
+        ];
+        all.into_iter().find(|exit| *exit as u8 == code).unwrap_or(Internal)
+    }
 }
 
 impl From<Exit> for ExitCode {

@@ -26,6 +26,7 @@ mod results;
 mod run;
 mod schedule_json;
 mod session;
+mod shards;
 mod tokens;
 mod view;
 mod view_json;
@@ -56,6 +57,9 @@ enum Command {
     Check(check::Check),
     Compile(compile::Compile),
     Run(run::Run),
+    Launch(shards::Launch),
+    Shard(Box<shards::ShardCommand>),
+    ShardKey(shards::ShardKey),
     View(view::View),
     Apps(apps::Apps),
     Machine(machine::MachineCommand),
@@ -73,6 +77,9 @@ impl Command {
             Self::Check(command) => command.run(session),
             Self::Compile(command) => command.run(session),
             Self::Run(command) => command.run(session),
+            Self::Launch(command) => command.run(session),
+            Self::Shard(command) => command.run(session),
+            Self::ShardKey(command) => command.run(session),
             Self::View(command) => command.run(session),
             Self::Apps(command) => command.run(session),
             Self::Machine(command) => command.run(session),
@@ -139,13 +146,18 @@ struct ErrorJson<'a> {
 }
 
 fn fail(failure: &Failure, json: bool) -> ExitCode {
+    show(failure, json);
+    failure.exit().into()
+}
+
+/// Says why a command failed.
+pub(crate) fn show(failure: &Failure, json: bool) {
     if json {
         // If stdout is gone as well, the exit code still tells.
         let _ = print_json(&ErrorJson { error: failure.json() });
     } else {
         eprint!("{}", failure.render(colour_of_talk(), width_of_talk()));
     }
-    failure.exit().into()
 }
 
 /// Arguments that are none, or a request for help.

@@ -41,10 +41,7 @@ impl Display {
     /// Executes all steps of a run, each up to a number of metacycles that takes a moment, and shows how far it is.
     pub(crate) fn drive<E>(&mut self, advance: impl FnMut(u64) -> Result<Progress, E>) -> Result<(), E> {
         let result = self.steps(advance);
-        self.took = Some(self.start.elapsed());
-        if let Shown::Bar(bar) = &self.shown {
-            bar.finish_and_clear();
-        }
+        self.end();
         result
     }
 
@@ -65,6 +62,19 @@ impl Display {
             self.show(progress);
         }
         Ok(())
+    }
+
+    /// Shows the progress of a run that somebody else drives.
+    pub(crate) fn note(&mut self, progress: Progress) {
+        self.show(progress);
+    }
+
+    /// The run that somebody else drives has ended.
+    pub(crate) fn end(&mut self) {
+        self.took = Some(self.start.elapsed());
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
     }
 
     /// Time since the start; stops at the end of the run.

@@ -14,7 +14,8 @@ use scheduler::schedule::Schedule;
 use scheduler::{Compiled, Report};
 use serde::Serialize;
 use sim_core::digest::DigestLevel;
-use sim_core::engine::Engine;
+use sim_core::engine::{Engine, EngineError};
+use sim_core::program::Program;
 use sim_core::shard::Partition;
 use sim_core::{App, ChannelId, Machine, Outcome, RunOptions, Tick};
 use std::num::NonZeroU32;
@@ -41,7 +42,7 @@ pub(crate) struct Run {
     pub(crate) calendars: Option<PathBuf>,
     /// Clocks that carry the run (RON or JSON): they are booted, and every buffer is watched; without --machine the
     /// application is compiled for the machine that they make
-    #[arg(long, value_name = "SPEC")]
+    #[arg(long, value_name = "SPEC", conflicts_with = "shards")]
     pub(crate) clocks: Option<PathBuf>,
     /// Channels whose tokens are digested: `all`, `none`, or names [default: all up to 10 000 channels, else none]
     #[arg(long, value_name = "all|none|NAME,…")]
@@ -55,6 +56,9 @@ pub(crate) struct Run {
     /// Tokens for a declared source: a file of values, little-endian, one after the other
     #[arg(long, value_name = "NAME=FILE", value_parser = input)]
     pub(crate) input: Vec<(String, PathBuf)>,
+    /// Run as so many processes on this host, which exchange words over QUIC
+    #[arg(long, value_name = "COUNT", conflicts_with = "threads", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) shards: Option<u32>,
     /// Results go into this new directory [default: a new one below `out`; none with --format json]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -157,6 +161,29 @@ fn prepare_for(
     Ok(Prepared { loaded, machine, calendars, verified, report, schedule, took: start.elapsed() })
 }
 
+/// What an engine needs.
+pub(crate) struct Ready<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) program: &'a Program,
+    pub(crate) options: &'a RunOptions,
+    /// Clocks that run beside.
+    pub(crate) coupled: Option<Coupled>,
+}
+
+/// What came of a run, also if it failed.
+pub(crate) struct Executed {
+    pub(crate) outcome: Outcome,
+    pub(crate) failure: Option<Failure>,
+    /// Threads of this process that executed.
+    pub(crate) workers: usize,
+    /// Bytes of the engine in this process.
+    pub(crate) bytes: usize,
+    /// Further files for the results.
+    pub(crate) files: Vec<(&'static str, String)>,
+    /// What became of the clocks that ran beside.
+    pub(crate) clocks: Option<CarriedJson>,
+}
+
 /// A run that came to its end.
 #[derive(Serialize)]
 pub(crate) struct RunJson<'a> {
@@ -191,53 +218,53 @@ struct ChannelJson {
 
 impl Run {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
-        if let Some(source) = hosts::fleet_source(self.app.graph.as_ref())? {
+        if let Some(source) = hosts::fleet_source(self.app.graph.as_ref())?.filter(|_| self.shards.is_none()) {
             return hosts::run(self, session, source);
         }
         if self.iterations.is_none() {
             let failure = Failure::new(Exit::Invalid, "usage::arguments", "the number of iterations is not given");
             return Err(failure.help("add --iterations, such as --iterations 100"));
         }
+        match self.shards {
+            Some(shards) => super::shards::local(session, shards),
+            None => self.execute(session, |prepared, ready, display| self.on_threads(prepared, ready, display)),
+        }
+    }
+
+    /// Prepares a run, has it executed by `execute`, and keeps what came out.
+    pub(crate) fn execute(
+        &self,
+        session: &Session,
+        execute: impl FnOnce(&Prepared, Ready<'_>, &mut Display) -> Result<Executed, Failure>,
+    ) -> Result<Option<Exit>, Failure> {
         let place = self.place(session)?;
         let coupled = self.clocks.as_deref().map(|spec| Coupled::boot(session, spec)).transpose()?;
         let prepared = self.prepare(session, coupled.as_ref(), place.is_some())?;
         let app = self.fed(&prepared.loaded.app)?;
         let options = self.options(&app, place.is_some())?;
         let results = place.map(|place| Results::create(&place, &prepared)).transpose()?;
-        let failed = |error: RunError| explain::run(&error);
-        let program =
-            calendars::lower(&app, &prepared.machine, &prepared.calendars).map_err(|error| failed(error.into()))?;
-        let partition = Partition::worthwhile(&prepared.machine, &program, threads(self.threads));
-        let mut engine =
-            Engine::parallel(&app, &program, &options, &partition).map_err(|error| failed(error.into()))?;
+        let program = calendars::lower(&app, &prepared.machine, &prepared.calendars)
+            .map_err(|error| explain::run(&RunError::from(error)))?;
         let mut display = Display::new(self.quiet || session.is_json(), prepared.machine.nodes().len());
-        let carried = coupled.map(|coupled| coupled.carry(engine.progress().end)).transpose()?;
-        let stop = carried.as_ref().and_then(|carried| carried.run.fault).map(|fault| fault.tick);
-        let driven = match stop {
-            // Up to the tick in which a buffer fails the run is what it would be without clocks.
-            Some(tick) => engine.advance(metacycles_before(tick, &prepared.calendars)).map(|_| ()),
-            None => display.drive(|metacycles| engine.advance(metacycles)),
-        };
-        let failure = driven.err().map(|error| failed(error.into()));
-        let failure = failure.or_else(|| carried.as_ref().and_then(Carried::failure));
-        let nodes = prepared.machine.nodes().len();
-        let size = (engine.threads(), (engine.bytes() + program.bytes()) as f64 / nodes as f64);
-        let outcome = engine.finish();
-        let mut json = summary(&prepared, &app, &outcome, display.elapsed());
-        (json.threads, json.engine_bytes_per_node) = size;
-        json.clocks = carried.as_ref().map(Carried::json);
+        let ready = Ready { app: &app, program: &program, options: &options, coupled };
+        let executed = execute(&prepared, ready, &mut display)?;
+        let mut json = summary(&prepared, &app, &executed.outcome, display.elapsed());
+        json.threads = executed.workers;
+        json.engine_bytes_per_node = executed.bytes as f64 / prepared.machine.nodes().len() as f64;
+        json.clocks = executed.clocks;
         if let Some(results) = results {
-            if let Some(carried) = &carried {
-                results.add("tick_times.csv", carried.times())?;
+            for (name, content) in executed.files {
+                results.add(name, content)?;
             }
             // What was observed before a failure is kept as well.
-            let directory = results.finish(session, self, &prepared, &outcome, &json, failure.as_ref())?;
+            let failure = executed.failure.as_ref();
+            let directory = results.finish(session, self, &prepared, &executed.outcome, &json, failure)?;
             if !session.is_json() {
                 session.talk(format_args!("results in {}", directory.display()));
             }
             json.directory = Some(directory);
         }
-        match failure {
+        match executed.failure {
             Some(failure) => Err(failure),
             None => session.print(|| text(&json), &json).map(|()| None),
         }
@@ -253,6 +280,25 @@ impl Run {
         let prepared = here()?;
         coupled.check(&prepared.machine)?;
         Ok(prepared)
+    }
+
+    /// Executes on threads of this process, with the clocks running beside if they are asked for.
+    fn on_threads(&self, prepared: &Prepared, ready: Ready<'_>, display: &mut Display) -> Result<Executed, Failure> {
+        let failed = |error: EngineError| explain::run(&error.into());
+        let partition = Partition::worthwhile(&prepared.machine, ready.program, threads(self.threads));
+        let mut engine = Engine::parallel(ready.app, ready.program, ready.options, &partition).map_err(failed)?;
+        let carried = ready.coupled.map(|coupled| coupled.carry(engine.progress().end)).transpose()?;
+        let stop = carried.as_ref().and_then(|carried| carried.run.fault).map(|fault| fault.tick);
+        let driven = match stop {
+            // Up to the tick in which a buffer fails the run is what it would be without clocks.
+            Some(tick) => engine.advance(metacycles_before(tick, &prepared.calendars)).map(|_| ()),
+            None => display.drive(|metacycles| engine.advance(metacycles)),
+        };
+        let (workers, bytes) = (engine.threads(), engine.bytes() + ready.program.bytes());
+        let failure = driven.err().map(failed).or_else(|| carried.as_ref().and_then(Carried::failure));
+        let files = carried.iter().map(|carried| ("tick_times.csv", carried.times())).collect();
+        let clocks = carried.as_ref().map(Carried::json);
+        Ok(Executed { outcome: engine.finish(), failure, workers, bytes, files, clocks })
     }
 
     /// Where results go, if anywhere.

@@ -6,6 +6,7 @@ mod clocks;
 mod fleets;
 mod graphs;
 mod results;
+mod shards;
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};

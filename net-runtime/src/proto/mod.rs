@@ -17,15 +17,9 @@ mod stop;
 mod worker;
 
 pub use session::Session;
+pub use sim_core::shard::ShardId;
 pub use stop::{Cause, Stop};
 pub use worker::{Neighbour, Schedule, Worker};
-
-sim_core::ids! {
-    /// A part of the machine that one worker executes.
-    #[derive(serde::Serialize, serde::Deserialize)]
-    #[serde(transparent)]
-    ShardId("shard#");
-}
 
 /// A BLAKE3 hash.
 pub type Hash = [u8; 32];

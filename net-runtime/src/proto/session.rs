@@ -117,6 +117,8 @@ pub struct Session<W> {
     interruption: Interruption,
     /// Why the run will stop, and when shard 0's word on it is no longer waited for.
     suspicion: Option<(Stop, Duration)>,
+    /// On shard 0: when an interruption is over, whether all have stopped or not.
+    deadline: Option<Duration>,
     /// Since when nothing could be executed, and how often that was said.
     stalled: Option<(Duration, u32)>,
     slow: Duration,
@@ -153,6 +155,7 @@ impl<W: Worker> Session<W> {
             arriving: BTreeMap::new(),
             interruption: Interruption::None,
             suspicion: None,
+            deadline: None,
             stalled: None,
             slow,
             verdict,
@@ -225,10 +228,12 @@ impl<W: Worker> Session<W> {
     }
 
     /// The user or the system asks to end the run. Shard 0 stops everybody at a common tick; others only ask it to.
-    pub fn interrupt(&mut self, cause: Cause) {
+    pub fn interrupt(&mut self, now: Duration, cause: Cause) {
         let stop = self.stop(cause, self.id, "interrupted".to_owned());
         match (&self.phase, &self.interruption) {
             (Phase::Running | Phase::Draining, Interruption::None) if self.id == HOST => {
+                // Who cannot stop together with the others is not waited for longer than a lost shard is.
+                self.deadline = Some(now + self.verdict);
                 self.interruption = Interruption::Paused(Some((stop, self.worker.position())));
                 self.reported.clear();
                 self.broadcast(&Control::Pause);
@@ -251,14 +256,13 @@ impl<W: Worker> Session<W> {
     /// Whether [`step`](Self::step) can execute a window.
     #[must_use]
     pub fn runnable(&self) -> bool {
-        let limit = self.limit();
-        if self.phase != Phase::Running || self.suspicion.is_some() || limit <= self.worker.position() {
+        if self.phase != Phase::Running || self.suspicion.is_some() {
             return false;
         }
         let room = self.pairs.values().map(Pair::room).min();
-        // Passing over idle ticks needs no room.
-        let fits = |end: Tick| end == self.worker.position() || room.is_none_or(|room| end <= room);
-        self.worker.ready(limit).is_some_and(fits)
+        // What executes nothing needs no room.
+        let fits = |end: Tick| end <= self.worker.position() || room.is_none_or(|room| end <= room);
+        self.worker.ready(self.limit()).is_some_and(fits)
     }
 
     /// Executes a window and passes on what came of it.
@@ -289,7 +293,7 @@ impl<W: Worker> Session<W> {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
-        let verdict = self.suspicion.as_ref().map(|&(_, deadline)| deadline);
+        let verdict = self.suspicion.as_ref().map(|&(_, deadline)| deadline).into_iter().chain(self.deadline).min();
         // Said at 1, 2, 4, … times the limit.
         let slow = self.stalled.map(|(since, said)| since + self.slow * 2_u32.saturating_pow(said));
         if matches!(self.phase, Phase::Finished | Phase::Stopped(_)) {
@@ -303,6 +307,10 @@ impl<W: Worker> Session<W> {
     pub fn handle_timeout(&mut self, now: Duration) {
         if let Some((stop, deadline)) = &self.suspicion
             && *deadline <= now
+        {
+            self.end(stop.clone());
+        } else if self.deadline.is_some_and(|deadline| deadline <= now)
+            && let Interruption::Paused(Some((stop, _))) | Interruption::StopAt(_, stop) = &self.interruption
         {
             self.end(stop.clone());
         } else if self.poll_timeout().is_some_and(|at| at <= now)
@@ -379,8 +387,15 @@ impl<W: Worker> Session<W> {
         };
         match result {
             Err((cause, shard, message)) => self.suspect(now, self.stop(cause, shard, message)),
-            Ok(()) if self.runnable() => self.stalled = None,
-            Ok(()) => {}
+            Ok(()) => {
+                if self.runnable() {
+                    self.stalled = None;
+                }
+                if matches!(self.phase, Phase::Running | Phase::Draining) {
+                    // Words that are only relayed go on at once.
+                    self.pass_on();
+                }
+            }
         }
     }
 
@@ -396,8 +411,13 @@ impl<W: Worker> Session<W> {
                 self.outgoing.push_back((to, Message::Batch(batch)));
             }
         }
+        let last = match self.interruption {
+            Interruption::None => self.worker.reached(end),
+            Interruption::Paused(_) => false,
+            Interruption::StopAt(tick, _) => self.worker.reached(tick),
+        };
         let mut parts = Vec::new();
-        self.worker.parts(&mut parts);
+        self.worker.parts(&mut parts, last);
         parts.into_iter().for_each(|part| self.pass_part(part));
         self.check_done();
     }
@@ -416,9 +436,8 @@ impl<W: Worker> Session<W> {
     }
 
     fn check_done(&mut self) {
-        let position = self.worker.position();
         match self.interruption.clone() {
-            Interruption::StopAt(tick, stop) if position >= tick && self.phase != Phase::Starting => {
+            Interruption::StopAt(tick, stop) if self.worker.reached(tick) && self.phase != Phase::Starting => {
                 if self.id != HOST {
                     if self.reported.insert(self.id) {
                         self.send(HOST, Message::Control(Control::Stopped));
@@ -427,7 +446,7 @@ impl<W: Worker> Session<W> {
                     self.end(stop);
                 }
             }
-            Interruption::None if self.phase == Phase::Running && position == self.worker.end() => {
+            Interruption::None if self.phase == Phase::Running && self.worker.reached(self.worker.end()) => {
                 self.phase = Phase::Draining;
                 self.stalled = None;
                 if self.id != HOST {
@@ -456,7 +475,7 @@ impl<W: Worker> Session<W> {
             let tick = self.worker.boundary(tick);
             self.broadcast(&Control::StopAt { tick, stop: stop.clone() });
             self.interruption = Interruption::StopAt(tick, Stop { tick, ..stop });
-            self.check_done();
+            self.pass_on();
         }
     }
 
@@ -498,7 +517,8 @@ impl<W: Worker> Session<W> {
                 self.check_done();
             }
             Control::Report(stop) => match stop.cause {
-                Cause::Interrupted | Cause::Terminated => self.interrupt(stop.cause),
+                Cause::Interrupted | Cause::Terminated if self.interruption != Interruption::None => {}
+                Cause::Interrupted | Cause::Terminated => self.interrupt(now, stop.cause),
                 _ => self.suspect(now, stop),
             },
             other => return Err(other),
@@ -525,7 +545,7 @@ impl<W: Worker> Session<W> {
             }
             Control::StopAt { tick, stop } if matches!(self.interruption, Interruption::Paused(None)) => {
                 self.interruption = Interruption::StopAt(tick, stop);
-                self.check_done();
+                self.pass_on();
             }
             other => return Err(other),
         }

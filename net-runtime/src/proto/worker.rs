@@ -38,15 +38,18 @@ pub trait Worker {
     /// The tick at which the run ends.
     fn end(&self) -> Tick;
 
-    /// The first tick after the next window, if that may be executed with what was received; it does not reach beyond
-    /// `limit`, which is an end of windows (see [`Self::boundary`]). Its own position, if nothing happens for a while.
+    /// How far the next step reaches, if it may be done with what was received; none of it is executed in `limit`, which is
+    /// an end of windows (see [`Self::boundary`]), or later. At most its position, if nothing is executed in it.
     fn ready(&self, limit: Tick) -> Option<Tick>;
 
-    /// Executes the next window, which is [`ready`](Self::ready).
+    /// Does the next step, which is [`ready`](Self::ready).
     ///
     /// # Errors
     /// What was executed failed, such as by a panic in a user's firing.
     fn advance(&mut self, limit: Tick) -> Result<(), Self::Fault>;
+
+    /// Whether nothing is left to do, and nothing to be sent, before `limit`.
+    fn reached(&self, limit: Tick) -> bool;
 
     /// The first tick from `tick` on at which all shards of a run can stop.
     fn boundary(&self, tick: Tick) -> Tick;
@@ -61,6 +64,7 @@ pub trait Worker {
     /// They are not those that are due.
     fn receive(&mut self, from: ShardId, sent_before: Tick, words: &[u64]) -> Result<(), Self::Fault>;
 
-    /// Appends the parts of the result that are ready, each in a form that shard 0 understands.
-    fn parts(&mut self, parts: &mut Vec<Vec<u8>>);
+    /// Appends the parts of the result that are ready, each in a form that shard 0 understands; all that are left, if these
+    /// are the `last`.
+    fn parts(&mut self, parts: &mut Vec<Vec<u8>>, last: bool);
 }

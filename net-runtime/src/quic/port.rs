@@ -50,14 +50,14 @@ pub struct Port {
 
 /// The thread that serves sockets, and the way to have something done there.
 #[derive(Debug)]
-struct Io {
+pub(super) struct Io {
     handle: Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Io {
-    fn start() -> io::Result<Self> {
+    pub(super) fn start() -> io::Result<Self> {
         // One thread: handing tasks over between threads costs more than all the protocol.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
@@ -68,7 +68,7 @@ impl Io {
     }
 
     /// Has `task` done on the thread, and waits for it.
-    fn call<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> T {
+    pub(super) fn call<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> T {
         let (sender, receiver) = oneshot::channel();
         self.handle.spawn(async move { drop(sender.send(task.await)) });
         receiver.blocking_recv().expect("the thread that serves sockets does not end before its port")
@@ -144,6 +144,10 @@ impl Port {
         let mut config = ClientConfig::new(Arc::new(tls::client(&self.identity, pins, protocol)));
         config.transport_config(self.transport.clone());
         Dialler { endpoint: self.endpoint.clone(), config, address }
+    }
+
+    pub(super) fn io(&self) -> &Io {
+        &self.io
     }
 
     /// Has `task` done on the thread that serves the socket.

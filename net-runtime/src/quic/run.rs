@@ -3,7 +3,7 @@
 use super::RUN;
 use super::gather::Membership;
 use super::link::{Hub, Plan, code};
-use super::port::Port;
+use super::port::{Io, Port};
 use super::tls::Pins;
 use crate::proto::batch::{BatchDecoder, HEADER_BYTES};
 use crate::proto::hello::Hello;
@@ -61,9 +61,25 @@ impl Interrupts {
     /// # Errors
     /// The system does not allow it.
     pub fn from_signals(port: &Port) -> std::io::Result<Self> {
+        Self::listen(port.io())
+    }
+
+    /// Those of the user and the system, for a process that has no port.
+    ///
+    /// # Errors
+    /// The system does not allow it.
+    pub fn from_signals_of_process() -> std::io::Result<Self> {
+        let io = Io::start()?;
+        let interrupts = Self::listen(&io);
+        // The thread lives as long as the process.
+        std::mem::forget(io);
+        interrupts
+    }
+
+    fn listen(io: &Io) -> std::io::Result<Self> {
         let interrupts = Self::default();
         let shared = interrupts.clone();
-        port.call(async move {
+        io.call(async move {
             for (kind, cause) in
                 [(SignalKind::interrupt(), Cause::Interrupted), (SignalKind::terminate(), Cause::Terminated)]
             {
@@ -83,7 +99,9 @@ impl Interrupts {
         self.0.store(cause.exit_code(), Ordering::Release);
     }
 
-    fn take(&self) -> Option<Cause> {
+    /// Whether the run was asked to end since the last call.
+    #[must_use]
+    pub fn take(&self) -> Option<Cause> {
         match self.0.swap(0, Ordering::AcqRel) {
             130 => Some(Cause::Interrupted),
             143 => Some(Cause::Terminated),
@@ -272,7 +290,7 @@ impl<W: Worker> Loop<'_, W> {
             _ => self.session.fail(now, Cause::Expelled, "it was stopped for longer than the others wait".to_owned()),
         }
         if let Some(cause) = interrupts.take() {
-            self.session.interrupt(cause);
+            self.session.interrupt(now, cause);
         }
         while let Some((from, input)) = self.hub.take() {
             if let Input::Batch(batch) = &input {

@@ -159,6 +159,10 @@ impl Worker for Toy {
         Ok(())
     }
 
+    fn reached(&self, limit: Tick) -> bool {
+        self.tick >= limit.0
+    }
+
     fn boundary(&self, tick: Tick) -> Tick {
         tick
     }
@@ -191,8 +195,8 @@ impl Worker for Toy {
         if words.next().is_some() { Err("a word too many".to_owned()) } else { Ok(()) }
     }
 
-    fn parts(&mut self, parts: &mut Vec<Vec<u8>>) {
-        if self.tick == self.end && self.part_at < self.end {
+    fn parts(&mut self, parts: &mut Vec<Vec<u8>>, last: bool) {
+        if last && self.part_at < self.end {
             self.part_at = self.end;
             parts.push(self.state.to_le_bytes().to_vec());
         }

@@ -7,6 +7,7 @@
 
 mod epoch;
 mod extent;
+mod gathering;
 mod hot;
 mod layout;
 mod observe;
@@ -19,6 +20,7 @@ mod worker;
 
 pub use epoch::EpochPart;
 pub(crate) use extent::Extent;
+pub use gathering::{GatherError, Gathering};
 pub use hot::RING_BYTES_PER_FRAME;
 pub use observe::SpreadTokens;
 pub use trace::{Event, What};

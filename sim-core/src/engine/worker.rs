@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::digest::DigestLevel;
 use crate::ids::{ChannelId, NodeId};
 use crate::program::Program;
-use crate::run::RunOptions;
+use crate::run::{ChannelOutcome, RunOptions};
 use crate::shard::{Cursor, Cut, Partition, ShardId};
 use crate::time::Tick;
 use std::any::Any;
@@ -495,6 +495,11 @@ impl<'a> Shard<'a> {
             start: Tick(last + 1 - planned.exec),
             message: message.unwrap_or_else(|| "no message".to_owned()),
         }
+    }
+
+    /// What was digested and recorded of channels whose producers are all in this shard.
+    pub fn observed(self) -> impl Iterator<Item = (ChannelId, Option<ChannelOutcome>, Option<Vec<u64>>)> {
+        self.finish().map(|(channel, (outcome, recorded))| (channel, outcome, recorded))
     }
 
     /// What was observed of channels whose producers are all in this shard.

@@ -1,0 +1,17 @@
+//! A run in several processes: the launcher that starts shards, and what one shard does.
+//!
+//! Shard 0 is an ordinary `run` that executes only some nodes itself: it compiles, waits for the others, sends them all that
+//! they need, and keeps the results. The others need to know where it is, and the secret of the run.
+
+mod execute;
+mod launch;
+mod network;
+mod rank;
+mod shard;
+mod spec;
+mod stop;
+mod supervise;
+
+pub(crate) use launch::Launch;
+pub(crate) use shard::{ShardCommand, ShardKey};
+pub(crate) use supervise::local;

@@ -1,0 +1,119 @@
+//! Shards are invisible: the engine under the protocol between shards gives the digests of one thread.
+
+use net_runtime::engine::{EngineShard, OutcomeParts};
+use net_runtime::memory::{Weather, run};
+use net_runtime::proto::session::{Config, Event, Phase};
+use net_runtime::proto::{ShardId, Worker};
+use sim_core::digest::DigestLevel;
+use sim_core::engine;
+use sim_core::mix::mix64;
+use sim_core::program::Program;
+use sim_core::random::Seed;
+use sim_core::shard::Partition;
+use sim_core::{App, IdVec, Machine, Outcome, RunOptions, Ticks};
+use std::time::Duration;
+use tidelock::{Options, compile, library};
+
+/// Executes a program as shards, under virtual time.
+fn sharded(app: &App, program: &Program, options: &RunOptions, partition: &Partition, seed: u64) -> Outcome {
+    let shard = |id| {
+        let (worker, neighbours) = EngineShard::new(app, program, options, partition, id).unwrap();
+        let config = Config {
+            id,
+            shards: partition.shards(),
+            neighbours,
+            slow: Duration::from_secs(5),
+            verdict: Duration::from_secs(10),
+        };
+        (config, worker)
+    };
+    let ends = run(partition.ids().map(shard).collect(), &Weather::fair(Seed(seed)));
+    let mut parts = OutcomeParts::new(app, program, options, partition).unwrap();
+    for event in &ends[0].events {
+        if let Event::Part { from, bytes } = event {
+            parts.take(*from, bytes).unwrap();
+        }
+    }
+    for end in &ends {
+        let session = &end.session;
+        let (at, waits) = (session.worker().position(), session.waits_for());
+        assert_eq!(*session.phase(), Phase::Finished, "at {at}, waits for {waits:?}");
+    }
+    parts.finish(ends[0].session.worker().end())
+}
+
+/// The same outcome as on one thread, whatever the partition.
+fn check(app: &App, machine: &Machine, iterations: u64, level: DigestLevel, partitions: &[Partition]) {
+    let compiled = compile(app, machine, &Options::default()).unwrap();
+    let program = calendars::lower(app, machine, &compiled.result().calendars).unwrap();
+    let channels: Vec<_> = app.channels().ids().collect();
+    let options = RunOptions { iterations, digest: level, record: channels.clone(), channels, ..RunOptions::default() };
+    let expected = engine::run(app, &program, &options).unwrap();
+    for (seed, partition) in (0_u64..).zip(partitions) {
+        // Any limit on the windows is as good as another.
+        let window = [None, Some(Ticks(1)), Some(Ticks(3)), Some(Ticks(50))][seed as usize % 4];
+        let outcome = sharded(app, &program, &RunOptions { window, ..options.clone() }, partition, seed);
+        assert_eq!(outcome, expected, "{}: {partition:?}, {window:?}", app.name());
+    }
+}
+
+/// Nodes scattered over 2 to 5 shards, in `count` ways.
+fn scattered(machine: &Machine, count: u64) -> Vec<Partition> {
+    let nodes = machine.nodes().len() as u32;
+    let one = |seed: u64| {
+        let shards = (2 + (seed % 4) as u32).min(nodes);
+        // Every shard has a node.
+        partition(machine, |node| {
+            if node < shards { node } else { (mix64(seed << 32 | u64::from(node)) >> 8) as u32 % shards }
+        })
+    };
+    (0..count).map(one).collect()
+}
+
+fn partition(machine: &Machine, shard_of: impl Fn(u32) -> u32) -> Partition {
+    let shards = machine.nodes().ids().map(|node| ShardId(shard_of(node.0))).collect::<IdVec<_, _>>();
+    Partition::new(shards).unwrap()
+}
+
+#[test]
+fn cd2dat_in_shards() {
+    let machine = Machine::torus([4, 4]);
+    let partitions = [2, 3, 5].map(|shards| partition(&machine, |node| node * shards / 16));
+    check(&library::cd2dat().unwrap(), &machine, 12, DigestLevel::State, &partitions);
+    check(&library::cd2dat().unwrap(), &machine, 4, DigestLevel::Events, &scattered(&machine, 8));
+}
+
+#[test]
+fn dense_traffic_in_shards() {
+    let machine = Machine::torus([6, 5]).latency(3);
+    let app = library::dense(&machine).unwrap();
+    let partitions = [2, 4].map(|shards| partition(&machine, |node| node * shards / 30));
+    check(&app, &machine, 40, DigestLevel::State, &partitions);
+}
+
+/// Channels whose producers are spread over shards are put in order again, and recorded.
+#[test]
+fn an_fft_in_shards() {
+    let machine = Machine::mesh([3, 3]).cores(2);
+    let app = library::fft(3, |sample| (sample % 7) as f64).unwrap();
+    check(&app, &machine, 9, DigestLevel::State, &[partition(&machine, |node| node % 3), Partition::whole(9)]);
+}
+
+#[test]
+fn published_graphs_in_shards() {
+    for name in [
+        "csdf_sample.xml",
+        "dac06_example.xml",
+        "feedback2.xml",
+        "live_ring.xml",
+        "modem.xml",
+        "preesm_issue38.xml",
+        "samplerate.xml",
+    ] {
+        let path = format!("{}/../data/sdf/{name}", env!("CARGO_MANIFEST_DIR"));
+        let Ok(bytes) = std::fs::read(&path) else { panic!("{path}") };
+        let app = tidelock::formats::read_graph(name, &bytes).unwrap();
+        let machine = Machine::torus([3, 3]);
+        check(&app, &machine, 2, DigestLevel::State, &scattered(&machine, 4));
+    }
+}

@@ -1,0 +1,157 @@
+//! Puts together what the shards of a run observe, wherever they are.
+
+use super::observe::Collector;
+use super::{EngineError, EpochPart, Extent, SpreadTokens, collectors};
+use crate::app::App;
+use crate::digest::RunDigest;
+use crate::ids::{ChannelId, Id, IdVec};
+use crate::program::Program;
+use crate::run::{ChannelOutcome, Outcome, RunOptions};
+use crate::shard::{Partition, ShardId};
+use crate::time::Tick;
+use std::collections::{BTreeMap, VecDeque};
+
+/// The outcome of a run, as far as its shards have told.
+pub struct Gathering<'a> {
+    program: &'a Program,
+    iterations: u64,
+    extent: Extent,
+    /// Ends of epochs that not all shards have reached, by shard.
+    epochs: Vec<VecDeque<EpochPart>>,
+    digest: RunDigest,
+    collectors: BTreeMap<ChannelId, Collector>,
+    channels: IdVec<ChannelId, Option<ChannelOutcome>>,
+    recorded: BTreeMap<ChannelId, Vec<u64>>,
+}
+
+/// Why what a shard tells cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GatherError {
+    /// A shard that is not of the partition.
+    #[error("there is no {shard}")]
+    NoSuchShard {
+        /// The shard.
+        shard: ShardId,
+    },
+    /// A channel that does not exist.
+    #[error("there is no {channel}")]
+    NoSuchChannel {
+        /// The channel.
+        channel: ChannelId,
+    },
+    /// Tokens that are not those of the firings that they are said to be of.
+    #[error("tokens of {channel} have {words} words, their firings produce {produced}")]
+    Words {
+        /// The channel.
+        channel: ChannelId,
+        /// Words found.
+        words: u64,
+        /// Words of the firings.
+        produced: u64,
+    },
+    /// An epoch that ends at another tick than that of other shards.
+    #[error("an epoch of {shard} ends at tick {end}, that of other shards at {expected}")]
+    Epoch {
+        /// The shard.
+        shard: ShardId,
+        /// What it says.
+        end: Tick,
+        /// What others say.
+        expected: Tick,
+    },
+}
+
+impl<'a> Gathering<'a> {
+    /// Nothing is known yet of a run of `program` by the shards of `partition`.
+    ///
+    /// # Errors
+    /// [`EngineError`], all but a panic.
+    pub fn new(
+        app: &App,
+        program: &'a Program,
+        options: &RunOptions,
+        partition: &Partition,
+    ) -> Result<Self, EngineError> {
+        Ok(Self {
+            program,
+            iterations: options.iterations,
+            extent: Extent::new(program, options.iterations)?,
+            epochs: partition.ids().map(|_| VecDeque::new()).collect(),
+            digest: RunDigest::new(options.digest, &program.identity),
+            collectors: collectors(app, program, options, partition)?,
+            channels: IdVec::filled(None, program.channels),
+            recorded: BTreeMap::new(),
+        })
+    }
+
+    /// A shard has reached the end of an epoch.
+    ///
+    /// # Errors
+    /// [`GatherError`].
+    pub fn epoch(&mut self, shard: ShardId, part: EpochPart) -> Result<(), GatherError> {
+        self.epochs.get_mut(shard.index()).ok_or(GatherError::NoSuchShard { shard })?.push_back(part);
+        while self.epochs.iter().all(|epochs| !epochs.is_empty()) {
+            let mut parts = self.epochs.iter_mut().filter_map(VecDeque::pop_front);
+            let mut first = parts.next().expect("there is a shard");
+            for part in parts {
+                if part.end != first.end {
+                    return Err(GatherError::Epoch { shard, end: part.end, expected: first.end });
+                }
+                first.root.merge(&part.root);
+            }
+            self.digest.close_epoch(first.end, &first.root);
+        }
+        Ok(())
+    }
+
+    /// Tokens of a channel whose producers are spread over shards.
+    ///
+    /// # Errors
+    /// [`GatherError`].
+    pub fn tokens(&mut self, tokens: &SpreadTokens) -> Result<(), GatherError> {
+        let channel = tokens.channel;
+        let (words, produced) =
+            (tokens.words.len() as u64, tokens.firings.iter().map(|&(_, words)| u64::from(words)).sum());
+        if words != produced {
+            return Err(GatherError::Words { channel, words, produced });
+        }
+        self.collectors.get_mut(&channel).ok_or(GatherError::NoSuchChannel { channel })?.take(tokens);
+        Ok(())
+    }
+
+    /// What a shard has observed of a channel whose producers are all there, at its end.
+    ///
+    /// # Errors
+    /// [`GatherError`].
+    pub fn observed(
+        &mut self,
+        channel: ChannelId,
+        outcome: Option<ChannelOutcome>,
+        recorded: Option<Vec<u64>>,
+    ) -> Result<(), GatherError> {
+        if channel.index() >= self.channels.len() {
+            return Err(GatherError::NoSuchChannel { channel });
+        }
+        self.channels[channel] = outcome;
+        self.recorded.extend(recorded.map(|words| (channel, words)));
+        Ok(())
+    }
+
+    /// The outcome of a run that all shards have executed up to `tick`; that is the end, if it is done.
+    #[must_use]
+    pub fn finish(mut self, tick: Tick) -> Outcome {
+        for (channel, (outcome, recorded)) in self.collectors.into_values().filter_map(Collector::finish) {
+            self.channels[channel] = outcome;
+            self.recorded.extend(recorded.map(|words| (channel, words)));
+        }
+        let done = tick >= self.extent.end;
+        let complete = || self.extent.iterations_before(self.program, self.iterations, tick);
+        Outcome {
+            iterations: if done { self.iterations } else { complete() },
+            ticks: Some(tick),
+            channels: self.channels,
+            recorded: self.recorded,
+            digest: Some(self.digest),
+        }
+    }
+}
