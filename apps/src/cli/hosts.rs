@@ -14,6 +14,8 @@ use crate::pipeline::RunError;
 use serde::Serialize;
 use shim::{HostError, SpawnError, TraceLevel};
 use sim_core::engine::Engine;
+use sim_core::shard::Partition;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -103,10 +105,15 @@ pub(crate) fn run(run: &Run, session: &Session, source: SourceText) -> Result<Op
     let failed = |error: RunError| explain::run(&error);
     let program =
         calendars::lower(app, &prepared.machine, &prepared.calendars).map_err(|error| failed(error.into()))?;
-    let mut engine = Engine::new(app, &program, &options).map_err(|error| failed(error.into()))?;
+    // How long programs run is in no calendar: how many threads pay is for the user to say.
+    let shards = run.threads.map_or(1, NonZeroU32::get).min(prepared.machine.nodes().len() as u32);
+    let partition = Partition::balanced(&prepared.machine, &program, shards);
+    let mut engine = Engine::parallel(app, &program, &options, &partition).map_err(|error| failed(error.into()))?;
     let mut display = Display::new(run.quiet || session.is_json(), prepared.machine.nodes().len());
     let driven = display.drive(|metacycles| engine.advance(metacycles));
     let broken = driven.err().map(|error| failed(error.into()));
+    let nodes = prepared.machine.nodes().len();
+    let size = (engine.threads(), (engine.bytes() + program.bytes()) as f64 / nodes as f64);
     // With the engine go the programs, and tell what is left of them.
     let outcome = engine.finish();
     let fleet_run = fleet.outcome();
@@ -122,6 +129,7 @@ pub(crate) fn run(run: &Run, session: &Session, source: SourceText) -> Result<Op
             ));
         }
     }
+    (json.threads, json.engine_bytes_per_node) = size;
     json.hosts = Some(hosts);
     if let Some(results) = results {
         let directory = results.finish(session, run, &prepared, &outcome, &json, failure.as_ref())?;

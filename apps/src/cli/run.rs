@@ -201,7 +201,7 @@ pub(crate) struct RunJson<'a> {
     ticks_per_second: f64,
     node_ticks_per_second: f64,
     pub(crate) threads: usize,
-    engine_bytes_per_node: f64,
+    pub(crate) engine_bytes_per_node: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     clocks: Option<CarriedJson>,
     /// What became of a fleet's programs.

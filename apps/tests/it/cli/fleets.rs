@@ -39,9 +39,10 @@ fn a_web_server_on_a_ring() {
         return;
     }
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/fleets/web.ron");
-    let runs = ["one", "two"].map(|name| {
-        let folder = folder(&format!("fleet-web-{name}"));
-        let value = succeed(&format!("run {example} --trace deterministic -o results"), &folder);
+    let runs = ["1", "2"].map(|threads| {
+        let folder = folder(&format!("fleet-web-{threads}"));
+        let words = format!("run {example} --threads {threads} --trace deterministic -o results");
+        let value = succeed(&words, &folder);
         let read = |file: &str| std::fs::read(folder.join("results/nodes").join(file)).unwrap();
         let files: Vec<Vec<u8>> = ["server", "client0", "client1", "client2"]
             .into_iter()
