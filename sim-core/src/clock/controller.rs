@@ -221,7 +221,7 @@ impl Control {
 
 /// What a node of a built-in law remembers; what the words mean, the law says.
 ///
-/// Integral: ξ in frames · ticks. Reframing: the correction that is held, or [`NOT_HELD`]. Pump: z. Automatic reset: x
+/// Integral: ξ in frames · ticks. Reframing: the correction that is held, or the least number for none. Pump: z. Automatic reset: x
 /// in 10⁻⁶ µHz.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ControlState {
