@@ -235,7 +235,7 @@ impl Run {
     pub(crate) fn execute(
         &self,
         session: &Session,
-        execute: impl FnOnce(&Prepared, Ready<'_>, &mut Display) -> Result<Executed, Failure>,
+        execute: impl FnOnce(&Prepared, &mut Ready<'_>, &mut Display) -> Result<Executed, Failure>,
     ) -> Result<Option<Exit>, Failure> {
         let place = self.place(session)?;
         let coupled = self.clocks.as_deref().map(|spec| Coupled::boot(session, spec)).transpose()?;
@@ -246,8 +246,8 @@ impl Run {
         let program = calendars::lower(&app, &prepared.machine, &prepared.calendars)
             .map_err(|error| explain::run(&RunError::from(error)))?;
         let mut display = Display::new(self.quiet || session.is_json(), prepared.machine.nodes().len());
-        let ready = Ready { app: &app, program: &program, options: &options, coupled };
-        let executed = execute(&prepared, ready, &mut display)?;
+        let mut ready = Ready { app: &app, program: &program, options: &options, coupled };
+        let executed = execute(&prepared, &mut ready, &mut display)?;
         let mut json = summary(&prepared, &app, &executed.outcome, display.elapsed());
         json.threads = executed.workers;
         json.engine_bytes_per_node = executed.bytes as f64 / prepared.machine.nodes().len() as f64;
@@ -283,11 +283,16 @@ impl Run {
     }
 
     /// Executes on threads of this process, with the clocks running beside if they are asked for.
-    fn on_threads(&self, prepared: &Prepared, ready: Ready<'_>, display: &mut Display) -> Result<Executed, Failure> {
+    fn on_threads(
+        &self,
+        prepared: &Prepared,
+        ready: &mut Ready<'_>,
+        display: &mut Display,
+    ) -> Result<Executed, Failure> {
         let failed = |error: EngineError| explain::run(&error.into());
         let partition = Partition::worthwhile(&prepared.machine, ready.program, threads(self.threads));
         let mut engine = Engine::parallel(ready.app, ready.program, ready.options, &partition).map_err(failed)?;
-        let carried = ready.coupled.map(|coupled| coupled.carry(engine.progress().end)).transpose()?;
+        let carried = ready.coupled.take().map(|coupled| coupled.carry(engine.progress().end)).transpose()?;
         let stop = carried.as_ref().and_then(|carried| carried.run.fault).map(|fault| fault.tick);
         let driven = match stop {
             // Up to the tick in which a buffer fails the run is what it would be without clocks.

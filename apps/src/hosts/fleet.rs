@@ -453,7 +453,7 @@ fn application(
     let slot_words = text.slot_words as usize;
     let neighbours = |at: usize| pairs.iter().filter(move |pair| pair.0 == at).map(|pair| pair.1);
     let actor = |(at, node): (usize, &HostNode)| Actor {
-        name: node.spec.node.clone().into(),
+        name: node.spec.node.clone(),
         exec: [text.exec].into(),
         state: ActorState::Opaque,
         behaviour: Arc::new(HostActor {

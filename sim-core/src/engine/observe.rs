@@ -70,11 +70,11 @@ pub(super) struct TapParts {
 impl Tap {
     pub(super) fn new(parts: TapParts) -> Self {
         let TapParts { channel, token_words, spans, digest, record, reorder, late_words } = parts;
-        let late = if reorder == 0 {
-            Late::Never
-        } else {
-            let place_words = late_words.len() / reorder;
-            Late::Reorder(Reorder { next: 0, ended: vec![false; reorder], place_words, words: late_words })
+        let late = match late_words.len().checked_div(reorder) {
+            None => Late::Never,
+            Some(place_words) => {
+                Late::Reorder(Reorder { next: 0, ended: vec![false; reorder], place_words, words: late_words })
+            }
         };
         Self { channel, token_words, spans, words: 0, digest, record, late }
     }

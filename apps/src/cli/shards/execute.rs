@@ -42,12 +42,12 @@ impl Host<'_> {
     pub(super) fn execute(
         self,
         prepared: &Prepared,
-        ready: Ready<'_>,
+        ready: &Ready<'_>,
         display: &mut Display,
     ) -> Result<Executed, Failure> {
         let Self { session, run: asked, rank, port, secret, build, progressed } = self;
         let Prepared { loaded, machine, calendars, .. } = prepared;
-        let Ready { app, program, options, .. } = ready;
+        let Ready { app, program, options, .. } = *ready;
         let partition = Partition::balanced(machine, program, rank.shards);
         if partition.shards() != rank.shards {
             let message =
@@ -55,7 +55,7 @@ impl Host<'_> {
             return Err(Failure::new(Exit::Invalid, "shard::count", message).help("ask for fewer shards"));
         }
         let failed = |error: EngineError| explain::run(&error.into());
-        let options = RunOptions { window: windows(&ready, &partition).map_err(failed)?, ..options.clone() };
+        let options = RunOptions { window: windows(ready, &partition).map_err(failed)?, ..options.clone() };
         let files = spec::files(asked, loaded, machine, calendars, &options, &partition)?;
         let agreement =
             Agreement { build, configuration: spec::configuration(&files), calendars: *program.identity(), seed: 0 };
