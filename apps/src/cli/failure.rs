@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     CheckFailed = 4,
     /// Something could not be stored.
     Storage = 5,
+    /// Runs that should be the same are not.
+    DigestsDiffer = 10,
 }
 
 impl From<Exit> for ExitCode {

@@ -4,6 +4,7 @@ mod bad_input;
 mod calendars;
 mod graphs;
 mod results;
+mod verify;
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -7,3 +7,4 @@ mod compile_fail;
 mod formats;
 mod library;
 mod token_game;
+mod verification;
