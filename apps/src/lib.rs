@@ -11,6 +11,7 @@ pub mod pictures;
 pub mod pipeline;
 pub mod prelude;
 pub mod token;
+pub mod verification;
 
 pub use cli::{command_line, main};
 pub use pipeline::{Compiled, Iterations, Run, RunError, compile};

@@ -20,6 +20,9 @@ pub struct RunOptions {
     pub window: Option<Ticks>,
     /// Whether an engine keeps every event with its words. Changes no result.
     pub trace: bool,
+    /// A fault of the engine itself, for tests of what finds faults.
+    #[cfg(feature = "planted-fault")]
+    pub fault: Option<crate::engine::PlantedFault>,
 }
 
 /// What was produced on one digested channel, initial tokens not counted.

@@ -27,6 +27,8 @@ pub(crate) enum Exit {
     Violated = 8,
     /// A process host failed, or its program is not in the state that is expected.
     HostFailed = 9,
+    /// Runs that should be the same are not.
+    DigestsDiffer = 10,
     /// The user interrupted the run.
     Interrupted = 130,
     /// The system asked the run to end.
@@ -37,8 +39,8 @@ impl Exit {
     /// The exit of a process of this program, by its code.
     pub(crate) fn from_code(code: u8) -> Self {
         use Exit::{
-            CheckFailed, Disagreed, HostFailed, Infeasible, Internal, Interrupted, Invalid, PeerLost, Storage,
-            Terminated, Violated,
+            CheckFailed, DigestsDiffer, Disagreed, HostFailed, Infeasible, Internal, Interrupted, Invalid, PeerLost,
+            Storage, Terminated, Violated,
         };
         let all = [
             Invalid,
@@ -49,6 +51,7 @@ impl Exit {
             Disagreed,
             Violated,
             HostFailed,
+            DigestsDiffer,
             Interrupted,
             Terminated,
         ];

@@ -28,6 +28,7 @@ mod schedule_json;
 mod session;
 mod shards;
 mod tokens;
+mod verify;
 mod view;
 mod view_json;
 
@@ -60,6 +61,7 @@ enum Command {
     Launch(shards::Launch),
     Shard(Box<shards::ShardCommand>),
     ShardKey(shards::ShardKey),
+    Verify(verify::Verify),
     View(view::View),
     Apps(apps::Apps),
     Machine(machine::MachineCommand),
@@ -80,6 +82,7 @@ impl Command {
             Self::Launch(command) => command.run(session),
             Self::Shard(command) => command.run(session),
             Self::ShardKey(command) => command.run(session),
+            Self::Verify(command) => command.run(session),
             Self::View(command) => command.run(session),
             Self::Apps(command) => command.run(session),
             Self::Machine(command) => command.run(session),
@@ -222,6 +225,29 @@ mod tests {
         for part in ["firing 5 of actor `checked`", "on node `n0`", "no more than five"] {
             assert!(told.contains(part), "{told}");
         }
+    }
+
+    /// A user's actor that is not deterministic makes runs differ: that has an exit code of its own.
+    #[test]
+    fn runs_that_differ_are_told_by_the_exit_code() {
+        let own = |deterministic: bool| {
+            move || {
+                let mut app = AppBuilder::new("own");
+                let count = app.source("count", move |n: Firing, y: &mut [u64; 1]| {
+                    let keys: std::collections::HashMap<u64, ()> = (0..64).map(|key| (key, ())).collect();
+                    y[0] = if deterministic {
+                        n.index()
+                    } else {
+                        keys.keys().fold(0, |all: u64, key| all.rotate_left(7) ^ key)
+                    };
+                });
+                app.record("out", count);
+                app.build()
+            }
+        };
+        let words = ["verify", "--machine", "line:2", "--iterations", "9", "--threads", "1,2", "--windows", "any,4"];
+        assert_eq!(run(own(false), &words).unwrap(), Some(Exit::DigestsDiffer));
+        assert_eq!(run(own(true), &words).unwrap(), None);
     }
 
     /// The user's own application needs no name; a source that is not fed is an error with the way to feed it.

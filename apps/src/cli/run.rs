@@ -75,7 +75,7 @@ pub(crate) struct Run {
 
 /// Levels of the run digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Level {
+pub(crate) enum Level {
     /// The machine's state at the end of every epoch
     State,
     /// Every firing with its words, every frame
@@ -103,7 +103,7 @@ pub(crate) fn threads(asked: Option<NonZeroU32>) -> u32 {
 /// Channels up to which all are digested without being asked.
 const CHANNELS_MAX: usize = 10_000;
 
-fn input(text: &str) -> Result<(String, PathBuf), String> {
+pub(crate) fn input(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), file.into())),
         _ => Err("write it like `mic=samples.f32`".to_owned()),
@@ -184,6 +184,25 @@ pub(crate) struct Executed {
     pub(crate) clocks: Option<CarriedJson>,
 }
 
+/// The application with its sources fed from files, by name.
+pub(crate) fn fed(app: &App, iterations: Iterations, input: &[(String, PathBuf)]) -> Result<App, Failure> {
+    let mut inputs = Vec::new();
+    for (name, path) in input {
+        let source = app.actor_named(name).filter(|&actor| app.actors()[actor].fed);
+        let Some(&channel) = source.and_then(|actor| app.outputs(actor).first()) else {
+            return Err(explain::run(&RunError::NoSuchInput { name: name.clone() }));
+        };
+        let bytes = files::read_bytes(path)?;
+        let words = tokens::from_bytes(&app.channels()[channel], &bytes).map_err(|size| {
+            let file = path.display();
+            let message = format!("`{file}` has {} bytes, source `{name}` takes tokens of {size}", bytes.len());
+            Failure::new(Exit::Invalid, "run::fed_part", message).help("cut the file off after a whole token")
+        })?;
+        inputs.push((name.as_str(), words));
+    }
+    feed(app, iterations, &inputs).map_err(|error| explain::run(&error))
+}
+
 /// A run that came to its end.
 #[derive(Serialize)]
 pub(crate) struct RunJson<'a> {
@@ -240,7 +259,7 @@ impl Run {
         let place = self.place(session)?;
         let coupled = self.clocks.as_deref().map(|spec| Coupled::boot(session, spec)).transpose()?;
         let prepared = self.prepare(session, coupled.as_ref(), place.is_some())?;
-        let app = self.fed(&prepared.loaded.app)?;
+        let app = fed(&prepared.loaded.app, Iterations(self.iterations.unwrap_or_default()), &self.input)?;
         let options = self.options(&app, place.is_some())?;
         let results = place.map(|place| Results::create(&place, &prepared)).transpose()?;
         let program = calendars::lower(&app, &prepared.machine, &prepared.calendars)
@@ -321,25 +340,6 @@ impl Run {
             },
             None => Ok(Some(Place::Below(results::DEFAULT.into()))),
         }
-    }
-
-    /// The application with its sources fed.
-    fn fed(&self, app: &App) -> Result<App, Failure> {
-        let mut inputs = Vec::new();
-        for (name, path) in &self.input {
-            let source = app.actor_named(name).filter(|&actor| app.actors()[actor].fed);
-            let Some(&channel) = source.and_then(|actor| app.outputs(actor).first()) else {
-                return Err(explain::run(&RunError::NoSuchInput { name: name.clone() }));
-            };
-            let bytes = files::read_bytes(path)?;
-            let words = tokens::from_bytes(&app.channels()[channel], &bytes).map_err(|size| {
-                let file = path.display();
-                let message = format!("`{file}` has {} bytes, source `{name}` takes tokens of {size}", bytes.len());
-                Failure::new(Exit::Invalid, "run::fed_part", message).help("cut the file off after a whole token")
-            })?;
-            inputs.push((name.as_str(), words));
-        }
-        feed(app, Iterations(self.iterations.unwrap_or_default()), &inputs).map_err(|error| explain::run(&error))
     }
 
     /// The channels to digest, as an argument.

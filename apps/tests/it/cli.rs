@@ -7,6 +7,7 @@ mod fleets;
 mod graphs;
 mod results;
 mod shards;
+mod verify;
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -8,3 +8,4 @@ mod compile_fail;
 mod formats;
 mod library;
 mod token_game;
+mod verification;

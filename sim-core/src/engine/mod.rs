@@ -7,6 +7,8 @@
 
 mod epoch;
 mod extent;
+#[cfg(feature = "planted-fault")]
+mod fault;
 mod gathering;
 mod hot;
 mod layout;
@@ -20,6 +22,8 @@ mod worker;
 
 pub use epoch::EpochPart;
 pub(crate) use extent::Extent;
+#[cfg(feature = "planted-fault")]
+pub use fault::PlantedFault;
 pub use gathering::{GatherError, Gathering};
 pub use hot::RING_BYTES_PER_FRAME;
 pub use observe::SpreadTokens;

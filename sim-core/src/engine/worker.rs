@@ -60,6 +60,9 @@ struct Import {
     /// Everything sent before this tick is here, in the queue or in its ring.
     sent_before: Tick,
     queue: VecDeque<u64>,
+    /// The frame of the cut, and its activation, that arrives changed.
+    #[cfg(feature = "planted-fault")]
+    fault: Option<(usize, i64)>,
 }
 
 /// Words that go out over a cut.
@@ -171,6 +174,8 @@ impl<'a> Shard<'a> {
             cursor: Cursor::default(),
             sent_before: Tick(0),
             queue: VecDeque::new(),
+            #[cfg(feature = "planted-fault")]
+            fault: options.fault.and_then(|fault| fault.in_cut(cut, program.metacycle)),
         };
         let outgoing = cuts.iter().filter(|cut| cut.from() == id);
         let export =
@@ -542,10 +547,13 @@ impl Import {
 
     /// Puts words that were sent before `limit` where they are read. Later ones wait: their places may still be in use.
     fn place(&mut self, limit: Tick, ring_words: &mut [u64]) {
-        let Self { cut, places, cursor, sent_before, queue } = self;
+        let Self { cut, places, cursor, sent_before, queue, .. } = self;
         cut.walk(cursor, limit.min(*sent_before), |frame, activation| {
             let (ring, word) = places[frame];
-            ring_words[ring.at(activation, word)] = queue.pop_front().expect("words were counted when they came");
+            let arrived = queue.pop_front().expect("words were counted when they came");
+            #[cfg(feature = "planted-fault")]
+            let arrived = arrived ^ u64::from(self.fault == Some((frame, activation)));
+            ring_words[ring.at(activation, word)] = arrived;
         });
     }
 }
