@@ -107,7 +107,7 @@ fn published_graphs_in_shards() {
         "feedback2.xml",
         "live_ring.xml",
         "modem.xml",
-        "preesm_issue38.xml",
+        "mp3decoder_granule.xml",
         "samplerate.xml",
     ] {
         let path = format!("{}/../data/sdf/{name}", env!("CARGO_MANIFEST_DIR"));

@@ -47,6 +47,8 @@ pub struct EngineShard<'a> {
     metacycle: i64,
     position: Tick,
     end: Tick,
+    /// What neighbours were last told.
+    sent_before: BTreeMap<ShardId, Tick>,
 }
 
 /// Why a shard cannot go on.
@@ -82,7 +84,8 @@ impl<'a> EngineShard<'a> {
         let shard = Shard::new(app, program, options, partition, id)?;
         let neighbours = neighbours(&shard, program.metacycle());
         let (metacycle, position, end) = (program.metacycle(), shard.position(), shard.end());
-        Ok((Self { shard: Some(shard), metacycle, position, end }, neighbours))
+        let sent_before = BTreeMap::new();
+        Ok((Self { shard: Some(shard), metacycle, position, end, sent_before }, neighbours))
     }
 
     fn limit(&self, tick: Tick) -> i64 {
@@ -152,10 +155,11 @@ impl Worker for EngineShard<'_> {
     }
 
     fn send(&mut self, to: ShardId, words: &mut Vec<u64>) -> Tick {
-        match &mut self.shard {
-            Some(shard) => shard.send(to, words),
-            None => self.end,
+        let known = self.sent_before.entry(to).or_default();
+        if let Some(shard) = &mut self.shard {
+            *known = shard.send(to, words);
         }
+        *known
     }
 
     fn receive(&mut self, from: ShardId, sent_before: Tick, words: &[u64]) -> Result<(), ShardFault> {
