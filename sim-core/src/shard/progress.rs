@@ -7,23 +7,13 @@
 //! `SeqCst` fence on both sides, so that at least one of the two sees the other: no wake-up is lost.
 
 use crate::time::Tick;
-#[cfg(loom)]
-use loom::{
-    hint::spin_loop,
-    sync::Mutex,
-    sync::atomic::{AtomicBool, AtomicI64, Ordering, fence},
-    thread::{self, Thread},
-};
-#[cfg(not(loom))]
-use std::{
-    hint::spin_loop,
-    sync::Mutex,
-    sync::atomic::{AtomicBool, AtomicI64, Ordering, fence},
-    thread::{self, Thread},
-};
+use std::hint::spin_loop;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering, fence};
+use std::thread::{self, Thread};
 
 /// How often a waiting worker looks before it parks.
-const SPINS: u32 = if cfg!(loom) { 1 } else { 2000 };
+const SPINS: u32 = 2000;
 
 /// Position of one worker, alone in its cache lines (two, because processors fetch them in pairs).
 #[derive(Debug)]
