@@ -416,8 +416,11 @@ impl Rings {
         for place in places.clone() {
             let product = &parts.program.products[products[place]];
             // Channels that share a port share its words; but initial tokens are of one channel alone.
-            let shared =
-                |other: usize| lives[other].lag > 0 && parts.program.products[products[other]].staged == product.staged;
+            let shared = |other: usize| {
+                let words = &parts.program.products[products[other]];
+                let after = product.staged + product.words;
+                lives[other].lag > 0 && words.staged < after && product.staged < words.staged + words.words
+            };
             let before = (places.start..place).any(shared);
             columns.push(if lives[place].lag > 0 && before { stride } else { product.staged });
             if columns.last() == Some(&stride) {

@@ -120,10 +120,6 @@ impl Team {
     /// # Errors
     /// The panic of the earliest of the firings that were seen to panic.
     pub(super) fn advance(&self, shards: &mut [Shard<'_>], limit: i64) -> Result<(), FiringPanic> {
-        if let [shard] = shards {
-            while shard.advance(limit)? {}
-            return Ok(());
-        }
         let mut results: Vec<Result<(), FiringPanic>> = Vec::new();
         thread::scope(|scope| {
             let mut workers = Vec::new();

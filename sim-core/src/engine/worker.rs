@@ -307,6 +307,11 @@ impl<'a> Shard<'a> {
         std::mem::take(&mut self.closed)
     }
 
+    /// The same without giving the memory away.
+    pub(super) fn drain_epochs(&mut self) -> impl Iterator<Item = EpochPart> + '_ {
+        self.closed.drain(..)
+    }
+
     /// Tokens of observed channels whose producers are spread over shards, since the last call.
     pub fn spread_tokens(&mut self) -> Vec<SpreadTokens> {
         self.stage.taps.iter_mut().filter_map(super::observe::Tap::take_spread).collect()
