@@ -1,9 +1,9 @@
 //! Lowering: from calendars to the flat program that engines execute.
 //!
 //! A program names words by the firing that produces them, calendars by where they lie. So what a firing consumes follows
-//! from the order of tokens on its channels ([`tokens`]), what a frame carries from the addresses that lead back to a
-//! firing ([`frames`]), and both must agree: every address that a firing reads is shown to hold the very word that its
-//! channel owes it ([`sites`]). The meaning of verified calendars is kept; of broken ones the first fault is reported.
+//! from the order of tokens on its channels (`tokens`), what a frame carries from the addresses that lead back to a
+//! firing (`frames`), and both must agree: every address that a firing reads is shown to hold the very word that its
+//! channel owes it (`sites`). The meaning of verified calendars is kept; of broken ones the first fault is reported.
 
 mod firings;
 mod frames;
