@@ -7,6 +7,25 @@ use std::arch::global_asm;
 
 global_asm!(
     ".pushsection .rodata.tidelock_vdso_stub, \"a\", @progbits",
+    // Global, since the functions below may be compiled into another object than this text.
+    ".globl tidelock_stub",
+    ".hidden tidelock_stub",
+    ".globl tidelock_stub_clock_gettime",
+    ".hidden tidelock_stub_clock_gettime",
+    ".globl tidelock_stub_gettimeofday",
+    ".hidden tidelock_stub_gettimeofday",
+    ".globl tidelock_stub_time",
+    ".hidden tidelock_stub_time",
+    ".globl tidelock_stub_getcpu",
+    ".hidden tidelock_stub_getcpu",
+    ".globl tidelock_stub_getrandom",
+    ".hidden tidelock_stub_getrandom",
+    ".globl tidelock_stub_clock_getres",
+    ".hidden tidelock_stub_clock_getres",
+    ".globl tidelock_stub_times",
+    ".hidden tidelock_stub_times",
+    ".globl tidelock_stub_end",
+    ".hidden tidelock_stub_end",
     ".balign 8",
     "tidelock_stub:",
     // int clock_gettime(clockid_t, struct timespec *)
