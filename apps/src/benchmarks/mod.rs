@@ -59,7 +59,7 @@ pub struct EngineCase {
     /// Seconds to compile, verify and lower.
     pub compile_seconds: f64,
     /// Bytes of the engine per node: words, calendars, states; without the program that it was made from.
-    pub engine_bytes_per_node: f64,
+    pub bytes_per_node: f64,
     /// Bytes of the program per node.
     pub program_bytes_per_node: f64,
     /// Nanoseconds per node and tick on one thread, digest off.
@@ -182,7 +182,7 @@ fn case(side: u32, load: Load, repeats: usize, calibration: f64) -> Result<Engin
         activity: 1.0 / f64::from(period.get()),
         ticks,
         compile_seconds,
-        engine_bytes_per_node: engine.bytes() as f64 / nodes as f64,
+        bytes_per_node: engine.bytes() as f64 / nodes as f64,
         program_bytes_per_node: program.bytes() as f64 / nodes as f64,
         ns_per_node_tick: base,
         ns_per_frame: base.median * per / frames as f64,
@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(measured.engine.len(), 3);
         for case in &measured.engine {
             assert_eq!(case.nodes, 16);
-            assert!(case.ns_per_node_tick.median > 0.0 && case.engine_bytes_per_node > 0.0);
+            assert!(case.ns_per_node_tick.median > 0.0 && case.bytes_per_node > 0.0);
         }
         assert_eq!(measured.engine[2].activity, 0.01);
         assert_eq!(measured.engine[2].ticks, measured.engine[0].ticks * 100);
