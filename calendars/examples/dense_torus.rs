@@ -3,7 +3,7 @@
 //! `cargo run --release -p tidelock-calendars --example dense_torus [side] [ticks]` prints nanoseconds per node and tick
 //! for each level of the run digest; a node sends 4 words, stores 4 words and fires once (4 words in, 4 out) per tick.
 
-use calendars::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Rotation, lower};
+use calendars::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Repeat, Rotation, lower};
 use sim_core::digest::DigestLevel;
 use sim_core::ids::{ActorId, IdVec, LinkId, NodeId};
 use sim_core::{
@@ -106,7 +106,7 @@ fn torus(side: u32) -> (Machine, App, CalendarSet) {
 fn calendars(nodes: u32) -> CalendarSet {
     let output = Rotation::fixed;
     let input = |d: u32| Rotation { base: DEGREE + d * TOKENS, stride: 1, count: TOKENS, phase: 0 };
-    let operand = |address| Operand { address, words: 1 };
+    let operand = |address| Operand::new(address, 1);
     let firing = |v: u32| ComputeEntry {
         slot: 0,
         first: 0,
@@ -115,6 +115,7 @@ fn calendars(nodes: u32) -> CalendarSet {
         actor: ActorId(v),
         index: 0,
         exec: 1,
+        repeat: Repeat::ONCE,
         inputs: (0..DEGREE).map(|d| operand(input(d))).collect(),
         outputs: (0..DEGREE).map(|d| operand(output(d))).collect(),
     };
