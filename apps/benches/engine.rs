@@ -3,7 +3,7 @@
 //! Elements are node-ticks. Times are of one host and one moment: `tidelock bench` measures ratios of interleaved pairs, this
 //! shows what a change does. `cargo bench -p tidelock --bench engine`; `-- 32x32` for the small torus alone.
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_main};
 use sim_core::digest::DigestLevel;
 use sim_core::engine::Engine;
 use sim_core::shard::Partition;
@@ -43,5 +43,8 @@ fn program(app: &App, machine: &Machine) -> sim_core::program::Program {
     calendars::lower(app, machine, &compiled.calendars).expect("it lowers")
 }
 
-criterion_group!(benches, engine);
+fn benches() {
+    engine(&mut Criterion::default().configure_from_args());
+}
+
 criterion_main!(benches);
