@@ -15,6 +15,7 @@ mod layout;
 mod observe;
 mod setup;
 mod sites;
+mod snapshot;
 mod threads;
 mod trace;
 mod window;
@@ -27,6 +28,7 @@ pub use fault::PlantedFault;
 pub use gathering::{GatherError, Gathering};
 pub use hot::RING_BYTES_PER_FRAME;
 pub use observe::SpreadTokens;
+pub use snapshot::{RestoreError, Sections, ShardState, Snapshot, SnapshotError};
 pub use trace::{Event, What};
 pub use worker::{ReceiveError, Shard};
 
@@ -37,12 +39,14 @@ use crate::program::Program;
 use crate::run::{Outcome, RunOptions};
 use crate::shard::{Cut, Partition};
 use crate::time::Tick;
-use observe::{Collector, TapOutcome};
+use gathering::Collectors;
+use observe::TapOutcome;
 use std::collections::{BTreeMap, VecDeque};
 use threads::Team;
 
 /// A run in progress.
 pub struct Engine<'a> {
+    app: &'a App,
     program: &'a Program,
     iterations: u64,
     extent: Extent,
@@ -51,7 +55,7 @@ pub struct Engine<'a> {
     /// Ends of epochs that not all shards have reached, by shard.
     epochs: Vec<VecDeque<EpochPart>>,
     digest: RunDigest,
-    collectors: BTreeMap<ChannelId, Collector>,
+    collectors: Collectors,
     /// Metacycles that are executed.
     metacycle: i64,
     failed: Option<FiringPanic>,
@@ -135,6 +139,9 @@ pub enum EngineError {
         /// How many.
         words: u64,
     },
+    /// A state from which the run cannot go on.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// A user's firing panicked.
     #[error(transparent)]
     Firing(#[from] FiringPanic),
@@ -172,24 +179,79 @@ impl<'a> Engine<'a> {
         options: &RunOptions,
         partition: &Partition,
     ) -> Result<Self, EngineError> {
+        Self::from(app, program, options, partition, None)
+    }
+
+    /// The same from the state that a run of the same program with the same options had at the end of an epoch, however
+    /// many threads it had.
+    ///
+    /// # Errors
+    /// [`EngineError`], all but a panic; [`EngineError::Restore`] if it is the state of another run.
+    ///
+    /// # Panics
+    /// If the partition is for another number of nodes.
+    pub fn resume(
+        app: &'a App,
+        program: &'a Program,
+        options: &RunOptions,
+        partition: &Partition,
+        snapshot: &Snapshot,
+    ) -> Result<Self, EngineError> {
+        Self::from(app, program, options, partition, Some(snapshot))
+    }
+
+    fn from(
+        app: &'a App,
+        program: &'a Program,
+        options: &RunOptions,
+        partition: &Partition,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Self, EngineError> {
         assert_eq!(partition.nodes(), program.nodes(), "the partition is of this machine");
         setup::check(app, program, options)?;
         let extent = Extent::new(program, options.iterations)?;
         let cuts = Cut::all(program, partition, &extent);
         let shard = |id| Shard::with_cuts(app, program, options, partition, id, &extent, &cuts);
-        let shards: Vec<Shard<'a>> = partition.ids().map(shard).collect::<Result<_, _>>()?;
+        let mut shards: Vec<Shard<'a>> = partition.ids().map(shard).collect::<Result<_, _>>()?;
+        let mut collectors = Collectors::new(app, program, options, partition)?;
+        if let Some(snapshot) = snapshot {
+            shards.iter_mut().try_for_each(|shard| shard.restore(snapshot))?;
+            collectors.restore(app, program, &extent, &snapshot.state)?;
+        }
         Ok(Self {
+            app,
             program,
             iterations: options.iterations,
             team: Team::new(&shards, program.metacycle),
             epochs: shards.iter().map(|_| VecDeque::new()).collect(),
-            collectors: collectors(app, program, options, partition)?,
+            collectors,
             shards,
             extent,
-            digest: RunDigest::new(options.digest, &program.identity),
-            metacycle: 0,
+            digest: snapshot.map_or(RunDigest::new(options.digest, &program.identity), |snapshot| snapshot.digest),
+            metacycle: snapshot.map_or(0, |snapshot| snapshot.state.tick.0 / program.metacycle),
             failed: None,
         })
+    }
+
+    /// Metacycles from where the run stands to the next end of an epoch, where its state can be taken.
+    #[must_use]
+    pub fn metacycles_to_epoch(&self) -> u64 {
+        let epoch = crate::digest::epoch_ticks(self.program.metacycle) / self.program.metacycle;
+        (epoch - self.metacycle % epoch).unsigned_abs()
+    }
+
+    /// The state of the run, from which it can go on with any number of threads.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] if the run stands between two epochs, or the application has an opaque state.
+    pub fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
+        let parts: Vec<ShardState> = self.shards.iter().map(Shard::save).collect::<Result<_, _>>()?;
+        let collected =
+            self.collectors.save(self.app, self.program, &self.extent, parts[0].tick).expect("all tokens are here");
+        let parts: Vec<ShardState> = parts.into_iter().chain([collected]).collect();
+        let state = ShardState::merged(&parts).expect("shards stand at one tick and own nothing twice");
+        let (identity, iterations) = (self.program.identity, self.iterations);
+        Ok(Snapshot { identity, iterations, digest: self.digest, state })
     }
 
     /// Executes up to `metacycles` metacycles more.
@@ -262,7 +324,7 @@ impl<'a> Engine<'a> {
             digest: Some(self.digest),
         };
         let observed = self.shards.into_iter().flat_map(Shard::finish);
-        let collected = self.collectors.into_values().filter_map(Collector::finish);
+        let collected = self.collectors.finish();
         let mut take = |(channel, (digested, recorded)): (ChannelId, TapOutcome)| {
             outcome.channels[channel] = digested;
             outcome.recorded.extend(recorded.map(|words| (channel, words)));
@@ -288,7 +350,7 @@ impl<'a> Engine<'a> {
         for (shard, epochs) in self.shards.iter_mut().zip(&mut self.epochs) {
             epochs.extend(shard.drain_epochs());
             for tokens in shard.spread_tokens() {
-                self.collectors.get_mut(&tokens.channel).expect("spread channels are collected").take(&tokens);
+                assert!(self.collectors.take(&tokens), "spread channels are collected");
             }
         }
         while self.epochs.iter().all(|epochs| !epochs.is_empty()) {
@@ -298,24 +360,6 @@ impl<'a> Engine<'a> {
             self.digest.close_epoch(first.end, &first.root);
         }
     }
-}
-
-/// Observers of the channels whose producers are spread over shards.
-fn collectors(
-    app: &App,
-    program: &Program,
-    options: &RunOptions,
-    partition: &Partition,
-) -> Result<BTreeMap<ChannelId, Collector>, EngineError> {
-    let spread = setup::spread(program, partition);
-    let channels = options.channels.iter().chain(&options.record).copied();
-    let channels: std::collections::BTreeSet<ChannelId> =
-        channels.filter(|&id| spread[app.channels()[id].source]).collect();
-    let collector = |id| {
-        let tap = setup::ordered_tap(app, program, options, id, setup::spans(app, id), 0, Vec::new())?;
-        Ok((id, Collector::new(tap)))
-    };
-    channels.into_iter().map(collector).collect()
 }
 
 /// Checks that `words` words can be named and had.

@@ -1,5 +1,6 @@
 //! Observed channels: digests and recordings of the produced tokens, in the order of the producer's firings.
 
+use super::worker::Section;
 use crate::digest::ChannelDigest;
 use crate::ids::ChannelId;
 use crate::run::ChannelOutcome;
@@ -145,6 +146,55 @@ impl Tap {
         }
     }
 
+    /// Whether it hands on what it sees.
+    pub(super) fn is_spread(&self) -> bool {
+        matches!(self.late, Late::Spread(_))
+    }
+
+    /// Appends what the rest of the run depends on: number of words, digest, recorded words, and the words of the firings
+    /// `late`, which ended although firing `next` has not.
+    pub(super) fn save(&self, next: u64, late: &[u64], words: &mut Vec<u64>) {
+        self.save_observed(words);
+        match &self.late {
+            Late::Reorder(held) => {
+                assert_eq!(held.next, next, "what has ended was observed");
+                for &index in late {
+                    let (_, count) = self.spans[(index % self.spans.len() as u64) as usize];
+                    words.extend_from_slice(&held.words[held.place(index) * held.place_words..][..count]);
+                }
+            }
+            Late::Never | Late::Spread(_) => assert!(late.is_empty(), "firings end in order"),
+        }
+    }
+
+    fn save_observed(&self, words: &mut Vec<u64>) {
+        words.extend([self.words, self.digest.map_or(0, |digest| digest.0)]);
+        words.extend(self.record.iter().flatten());
+    }
+
+    /// Takes what [`Self::save`] appended, from whatever observer.
+    pub(super) fn restore(&mut self, next: u64, late: &[u64], section: &mut Section<'_>) {
+        self.restore_observed(section);
+        if let Late::Reorder(held) = &mut self.late {
+            held.next = next;
+            for &index in late {
+                let (_, count) = self.spans[(index % self.spans.len() as u64) as usize];
+                let (place, words) = (held.place(index), section.take(count));
+                held.ended[place] = true;
+                held.words[place * held.place_words..][..words.len()].copy_from_slice(words);
+            }
+        }
+    }
+
+    fn restore_observed(&mut self, section: &mut Section<'_>) {
+        self.words = section.word();
+        let digest = section.word();
+        self.digest = self.digest.map(|_| ChannelDigest(digest));
+        if let Some(record) = &mut self.record {
+            record.extend_from_slice(section.take(usize::try_from(self.words).unwrap_or(usize::MAX)));
+        }
+    }
+
     /// What was digested and recorded; nothing if it was handed on.
     pub(super) fn finish(self) -> Option<(ChannelId, TapOutcome)> {
         let tokens = self.words / self.token_words;
@@ -177,6 +227,27 @@ impl Collector {
         while let Some(words) = self.waiting.remove(&self.next) {
             self.tap.accept(&words);
             self.next += 1;
+        }
+    }
+
+    /// Whether it has the firings before `next`, those of `late`, and no other.
+    pub(super) fn has(&self, next: u64, late: &[u64]) -> bool {
+        self.next == next && self.waiting.keys().eq(late)
+    }
+
+    /// The same as [`Tap::save`].
+    pub(super) fn save(&self, words: &mut Vec<u64>) {
+        self.tap.save_observed(words);
+        words.extend(self.waiting.values().flatten());
+    }
+
+    /// The same as [`Tap::restore`].
+    pub(super) fn restore(&mut self, next: u64, late: &[u64], section: &mut Section<'_>) {
+        self.tap.restore_observed(section);
+        self.next = next;
+        for &index in late {
+            let (_, count) = self.tap.spans[(index % self.tap.spans.len() as u64) as usize];
+            self.waiting.insert(index, section.take(count).to_vec());
         }
     }
 
