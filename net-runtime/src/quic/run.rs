@@ -15,7 +15,7 @@ use quinn::VarInt;
 use sim_core::Tick;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
@@ -61,7 +61,7 @@ impl Interrupts {
     /// # Errors
     /// The system does not allow it.
     pub fn from_signals(port: &Port) -> std::io::Result<Self> {
-        Self::listen(port.io())
+        Self::listen(port.io(), false)
     }
 
     /// Those of the user and the system, for a process that has no port.
@@ -69,23 +69,39 @@ impl Interrupts {
     /// # Errors
     /// The system does not allow it.
     pub fn from_signals_of_process() -> std::io::Result<Self> {
+        Self::of_process(false)
+    }
+
+    /// The same; a second one ends the process at once.
+    ///
+    /// # Errors
+    /// The system does not allow it.
+    pub fn from_signals_or_exit() -> std::io::Result<Self> {
+        Self::of_process(true)
+    }
+
+    fn of_process(impatient: bool) -> std::io::Result<Self> {
         let io = Io::start()?;
-        let interrupts = Self::listen(&io);
+        let interrupts = Self::listen(&io, impatient);
         // The thread lives as long as the process.
         std::mem::forget(io);
         interrupts
     }
 
-    fn listen(io: &Io) -> std::io::Result<Self> {
+    fn listen(io: &Io, impatient: bool) -> std::io::Result<Self> {
         let interrupts = Self::default();
         let shared = interrupts.clone();
+        let asked = Arc::new(AtomicBool::new(false));
         io.call(async move {
             for (kind, cause) in
                 [(SignalKind::interrupt(), Cause::Interrupted), (SignalKind::terminate(), Cause::Terminated)]
             {
-                let (mut signals, shared) = (signal(kind)?, shared.clone());
+                let (mut signals, shared, asked) = (signal(kind)?, shared.clone(), asked.clone());
                 tokio::spawn(async move {
                     while signals.recv().await.is_some() {
+                        if asked.swap(true, Ordering::AcqRel) && impatient {
+                            std::process::exit(i32::from(cause.exit_code()));
+                        }
                         shared.ask(cause);
                     }
                 });
