@@ -147,6 +147,12 @@ impl<'a> Gathering<'a> {
         self.collectors.restore(self.app, self.program, &self.extent, &snapshot.state)
     }
 
+    /// The run digest of the epochs that all shards have reached.
+    #[must_use]
+    pub fn digest(&self) -> RunDigest {
+        self.digest
+    }
+
     /// What a shard has observed of a channel whose producers are all there, at its end.
     ///
     /// # Errors

@@ -34,28 +34,19 @@ pub use worker::{ReceiveError, Shard};
 
 use crate::app::App;
 use crate::digest::RunDigest;
-use crate::ids::{ActorId, ChannelId, IdVec};
+use crate::ids::{ActorId, ChannelId};
 use crate::program::Program;
 use crate::run::{Outcome, RunOptions};
-use crate::shard::{Cut, Partition};
+use crate::shard::{Cut, Partition, ShardId};
 use crate::time::Tick;
-use gathering::Collectors;
-use observe::TapOutcome;
-use std::collections::{BTreeMap, VecDeque};
 use threads::Team;
 
 /// A run in progress.
 pub struct Engine<'a> {
-    app: &'a App,
-    program: &'a Program,
-    iterations: u64,
     extent: Extent,
     shards: Vec<Shard<'a>>,
     team: Team,
-    /// Ends of epochs that not all shards have reached, by shard.
-    epochs: Vec<VecDeque<EpochPart>>,
-    digest: RunDigest,
-    collectors: Collectors,
+    gathering: Gathering<'a>,
     /// Metacycles that are executed.
     metacycle: i64,
     failed: Option<FiringPanic>,
@@ -213,21 +204,16 @@ impl<'a> Engine<'a> {
         let cuts = Cut::all(program, partition, &extent);
         let shard = |id| Shard::with_cuts(app, program, options, partition, id, &extent, &cuts);
         let mut shards: Vec<Shard<'a>> = partition.ids().map(shard).collect::<Result<_, _>>()?;
-        let mut collectors = Collectors::new(app, program, options, partition)?;
+        let mut gathering = Gathering::new(app, program, options, partition)?;
         if let Some(snapshot) = snapshot {
             shards.iter_mut().try_for_each(|shard| shard.restore(snapshot))?;
-            collectors.restore(app, program, &extent, &snapshot.state)?;
+            gathering.restore(snapshot)?;
         }
         Ok(Self {
-            app,
-            program,
-            iterations: options.iterations,
             team: Team::new(&shards, program.metacycle),
-            epochs: shards.iter().map(|_| VecDeque::new()).collect(),
-            collectors,
+            gathering,
             shards,
             extent,
-            digest: snapshot.map_or(RunDigest::new(options.digest, &program.identity), |snapshot| snapshot.digest),
             metacycle: snapshot.map_or(0, |snapshot| snapshot.state.tick.0 / program.metacycle),
             failed: None,
         })
@@ -236,7 +222,7 @@ impl<'a> Engine<'a> {
     /// Metacycles from where the run stands to the next end of an epoch, where its state can be taken.
     #[must_use]
     pub fn metacycles_to_epoch(&self) -> u64 {
-        let epoch = crate::digest::epoch_ticks(self.program.metacycle) / self.program.metacycle;
+        let epoch = self.shards[0].epoch_metacycles();
         (epoch - self.metacycle % epoch).unsigned_abs()
     }
 
@@ -245,13 +231,8 @@ impl<'a> Engine<'a> {
     /// # Errors
     /// [`SnapshotError`] if the run stands between two epochs, or the application has an opaque state.
     pub fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
-        let parts: Vec<ShardState> = self.shards.iter().map(Shard::save).collect::<Result<_, _>>()?;
-        let collected =
-            self.collectors.save(self.app, self.program, &self.extent, parts[0].tick).expect("all tokens are here");
-        let parts: Vec<ShardState> = parts.into_iter().chain([collected]).collect();
-        let state = ShardState::merged(&parts).expect("shards stand at one tick and own nothing twice");
-        let (identity, iterations) = (self.program.identity, self.iterations);
-        Ok(Snapshot { identity, iterations, digest: self.digest, state })
+        let parts = self.shards.iter().map(Shard::save).collect::<Result<_, _>>()?;
+        Ok(self.gathering.snapshot(parts).expect(OWN_SHARDS))
     }
 
     /// Executes up to `metacycles` metacycles more.
@@ -288,7 +269,7 @@ impl<'a> Engine<'a> {
     /// The run digest of the epochs that are closed.
     #[must_use]
     pub fn digest(&self) -> RunDigest {
-        self.digest
+        self.gathering.digest()
     }
 
     /// Events since the last call, in order, if the run is traced.
@@ -314,24 +295,12 @@ impl<'a> Engine<'a> {
     /// observed, and a run digest of the epochs that were closed.
     #[must_use]
     pub fn finish(self) -> Outcome {
-        let Progress { tick, done, .. } = self.progress();
-        let complete = || self.extent.iterations_before(self.program, self.iterations, tick);
-        let mut outcome = Outcome {
-            iterations: if done { self.iterations } else { complete() },
-            ticks: Some(tick),
-            channels: IdVec::filled(None, self.program.channels),
-            recorded: BTreeMap::new(),
-            digest: Some(self.digest),
-        };
-        let observed = self.shards.into_iter().flat_map(Shard::finish);
-        let collected = self.collectors.finish();
-        let mut take = |(channel, (digested, recorded)): (ChannelId, TapOutcome)| {
-            outcome.channels[channel] = digested;
-            outcome.recorded.extend(recorded.map(|words| (channel, words)));
-        };
-        observed.for_each(&mut take);
-        collected.for_each(&mut take);
-        outcome
+        let tick = self.progress().tick;
+        let mut gathering = self.gathering;
+        for (channel, outcome, recorded) in self.shards.into_iter().flat_map(Shard::observed) {
+            gathering.observed(channel, outcome, recorded).expect(OWN_SHARDS);
+        }
+        gathering.finish(tick)
     }
 
     /// Executes the only shard up to metacycle `limit`. What it observes is taken at once, so that nothing piles up.
@@ -347,20 +316,18 @@ impl<'a> Engine<'a> {
 
     /// Puts together what the shards have observed.
     fn collect(&mut self) {
-        for (shard, epochs) in self.shards.iter_mut().zip(&mut self.epochs) {
-            epochs.extend(shard.drain_epochs());
-            for tokens in shard.spread_tokens() {
-                assert!(self.collectors.take(&tokens), "spread channels are collected");
+        for (shard, number) in self.shards.iter_mut().zip(0..) {
+            for part in shard.epochs() {
+                self.gathering.epoch(ShardId(number), part).expect(OWN_SHARDS);
             }
-        }
-        while self.epochs.iter().all(|epochs| !epochs.is_empty()) {
-            let mut parts = self.epochs.iter_mut().filter_map(VecDeque::pop_front);
-            let mut first = parts.next().expect("there is a shard");
-            parts.for_each(|part| first.root.merge(&part.root));
-            self.digest.close_epoch(first.end, &first.root);
+            for tokens in shard.spread_tokens() {
+                self.gathering.tokens(&tokens).expect(OWN_SHARDS);
+            }
         }
     }
 }
+
+const OWN_SHARDS: &str = "shards of one process tell of the same run";
 
 /// Checks that `words` words can be named and had.
 fn check_words(what: &'static str, words: u64) -> Result<usize, EngineError> {

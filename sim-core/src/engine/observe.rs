@@ -105,6 +105,11 @@ impl Tap {
         }
     }
 
+    /// Whether it hands on what it sees.
+    pub(super) fn is_spread(&self) -> bool {
+        matches!(self.late, Late::Spread(_))
+    }
+
     /// What a spread observer has seen since the last call, if that is anything.
     pub(super) fn take_spread(&mut self) -> Option<SpreadTokens> {
         match &mut self.late {
@@ -144,11 +149,6 @@ impl Tap {
         if let Some(record) = &mut self.record {
             record.extend_from_slice(words);
         }
-    }
-
-    /// Whether it hands on what it sees.
-    pub(super) fn is_spread(&self) -> bool {
-        matches!(self.late, Late::Spread(_))
     }
 
     /// Appends what the rest of the run depends on: number of words, digest, recorded words, and the words of the firings
@@ -199,7 +199,7 @@ impl Tap {
     pub(super) fn finish(self) -> Option<(ChannelId, TapOutcome)> {
         let tokens = self.words / self.token_words;
         let digested = self.digest.map(|digest| ChannelOutcome { tokens, digest });
-        (!matches!(self.late, Late::Spread(_))).then_some((self.channel, (digested, self.record)))
+        (!self.is_spread()).then_some((self.channel, (digested, self.record)))
     }
 }
 

@@ -4,11 +4,12 @@ use super::Shard;
 use crate::app::{ActorState, App};
 use crate::digest::{ConsumedHash, EventHash};
 use crate::engine::hot::{Stage, StateSlot};
-use crate::engine::layout::Layout;
+use crate::engine::layout::{Layout, Places};
 use crate::engine::sites::{Now, Sites, in_flight};
 use crate::engine::snapshot::{Ended, RestoreError, Sections, ShardState, Snapshot, SnapshotError};
 use crate::ids::{Id, NodeId};
-use crate::shard::Cursor;
+use crate::program::Frame;
+use crate::shard::{Cursor, Cut};
 use crate::time::Tick;
 use std::ops::Range;
 
@@ -44,8 +45,8 @@ impl Shard<'_> {
                 for range in states(&self.layout, &self.stage, number) {
                     words.extend_from_slice(&self.stage.states[range]);
                 }
-                words.extend(self.stage.consumed.get(number).copied().flatten().map(|hash| hash.0));
-                words.extend(self.stage.events.get(number).map(|hash| hash.0));
+                words.extend(self.stage.watch.consumed.get(number).copied().flatten().map(|hash| hash.0));
+                words.extend(self.stage.watch.events.get(number).map(|hash| hash.0));
             });
         }
         for (link, _) in self.program.links.iter().filter(|(_, ends)| self.owns(ends.source)) {
@@ -54,7 +55,7 @@ impl Shard<'_> {
             });
         }
         let ended = Ended::before(self.program, &self.extent, tick);
-        let mut taps: Vec<_> = self.stage.taps.iter().filter(|tap| !tap.is_spread()).collect();
+        let mut taps: Vec<_> = self.stage.watch.taps.iter().filter(|tap| !tap.is_spread()).collect();
         taps.sort_unstable_by_key(|tap| tap.channel);
         for tap in taps {
             let (next, late) = ended.of(self.app.channels()[tap.channel].source);
@@ -75,11 +76,18 @@ impl Shard<'_> {
         self.restore_channels(state)?;
         self.metacycle = state.tick.0 / self.program.metacycle;
         (self.settled, self.sent_before) = (state.tick, state.tick);
+        let places = |cut: &Cut| -> Vec<Places> {
+            let frames = cut.frames().iter().map(|frame| &self.program.frames[frame.frame]);
+            let sent = |frame: &Frame| self.extent.before(frame.sent, frame.place, state.tick);
+            frames.map(|frame| self.layout.ring(frame.product).places(sent(frame), frame.word)).collect()
+        };
         for import in &mut self.imports {
             (import.cursor, import.sent_before) = (Cursor::at(self.metacycle), state.tick);
+            import.places = places(&import.cut);
         }
         for export in &mut self.exports {
             export.cursor = Cursor::at(self.metacycle);
+            export.places = places(&export.cut);
         }
         self.epochs.disturb();
         Ok(())
@@ -95,9 +103,9 @@ impl Shard<'_> {
             for range in states(&self.layout, &self.stage, number) {
                 self.stage.states[range].fill_with(|| section.word());
             }
-            if let Some(hash) = self.stage.events.get_mut(number) {
+            if let Some(hash) = self.stage.watch.events.get_mut(number) {
                 *hash = EventHash(section.word());
-            } else if let Some(hash) = self.stage.consumed.get_mut(number).filter(|_| section.has_more()) {
+            } else if let Some(hash) = self.stage.watch.consumed.get_mut(number).filter(|_| section.has_more()) {
                 *hash = Some(ConsumedHash(section.word()));
             }
             section.end("node")?;
@@ -120,7 +128,7 @@ impl Shard<'_> {
 
     fn restore_channels(&mut self, state: &ShardState) -> Result<(), RestoreError> {
         let ended = Ended::before(self.program, &self.extent, state.tick);
-        for tap in self.stage.taps.iter_mut().filter(|tap| !tap.is_spread()) {
+        for tap in self.stage.watch.taps.iter_mut().filter(|tap| !tap.is_spread()) {
             let mut section = Section::new(&state.channels, tap.channel);
             let (next, late) = ended.of(self.app.channels()[tap.channel].source);
             tap.restore(next, late, &mut section);
