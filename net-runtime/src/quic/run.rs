@@ -398,6 +398,9 @@ impl<W: Worker> Loop<'_, W> {
     }
 }
 
+/// Whoever has heard that all are done ends the connection within this time.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
 /// Ends all connections, so that the others know why.
 fn close(port: &Port, hub: &Arc<Hub>, phase: &Phase, shard: ShardId, patience: Duration, figures: &mut Figures) {
     let (endpoint, phase, hub) = (port.endpoint.clone(), phase.clone(), hub.clone());
@@ -405,17 +408,25 @@ fn close(port: &Port, hub: &Arc<Hub>, phase: &Phase, shard: ShardId, patience: D
         hub.drain();
         let links = std::mem::take(&mut *hub.links.lock().expect("nobody panics while holding links"));
         // This drops what feeds the streams, so that they end when all is sent.
-        let connections: Vec<_> = links.into_iter().map(|(peer, link)| (peer, link.connection)).collect();
+        let connections: Vec<_> = links.into_iter().map(|(peer, link)| (peer, link.connection, link.told)).collect();
         let wire_bytes: Vec<_> =
-            connections.iter().map(|(peer, connection)| (*peer, connection.stats().udp_tx.bytes)).collect();
+            connections.iter().map(|(peer, connection, _)| (*peer, connection.stats().udp_tx.bytes)).collect();
         match phase {
             Phase::Stopped(stop) => endpoint.close(code(stop.cause), &stop.encode()),
             _ => {
                 if shard == HOST {
                     // The others close their connections when they have heard that all are done.
                     let heard = async {
-                        for (_, connection) in &connections {
-                            connection.closed().await;
+                        for (_, connection, told) in connections {
+                            // That they do so may get lost, but not what they were told.
+                            let told = async {
+                                let _ = told.await;
+                                tokio::time::sleep(LAST_WORD).await;
+                            };
+                            tokio::select! {
+                                _ = connection.closed() => {}
+                                () = told => {}
+                            }
                         }
                     };
                     let _ = timeout(patience, heard).await;
