@@ -3,9 +3,9 @@
 use net_runtime::engine::{EngineShard, OutcomeParts};
 use net_runtime::memory::{Weather, run};
 use net_runtime::proto::session::{Config, Event, Phase};
-use net_runtime::proto::{ShardId, Worker};
+use net_runtime::proto::{Cause, ShardId, Worker};
 use sim_core::digest::DigestLevel;
-use sim_core::engine;
+use sim_core::engine::{self, Engine, Snapshot};
 use sim_core::mix::mix64;
 use sim_core::program::Program;
 use sim_core::random::Seed;
@@ -16,30 +16,70 @@ use tidelock::{Options, compile, library};
 
 /// Executes a program as shards, under virtual time.
 fn sharded(app: &App, program: &Program, options: &RunOptions, partition: &Partition, seed: u64) -> Outcome {
-    let shard = |id| {
-        let (worker, neighbours) = EngineShard::new(app, program, options, partition, id).unwrap();
-        let config = Config {
-            id,
-            shards: partition.shards(),
-            neighbours,
-            slow: Duration::from_secs(5),
-            verdict: Duration::from_secs(10),
+    let (outcome, states) =
+        Sharded { weather: Weather::fair(Seed(seed)), ..Sharded::default() }.run(app, program, options, partition);
+    assert_eq!(states, []);
+    outcome
+}
+
+/// How shards execute a program.
+struct Sharded<'a> {
+    weather: Weather,
+    /// Where they start.
+    from: Option<&'a Snapshot>,
+    /// How often they tell their state.
+    every: Option<Ticks>,
+}
+
+impl Default for Sharded<'_> {
+    fn default() -> Self {
+        Self { weather: Weather::fair(Seed(0)), from: None, every: None }
+    }
+}
+
+impl Sharded<'_> {
+    /// The outcome, and the states on the way.
+    fn run(
+        self,
+        app: &App,
+        program: &Program,
+        options: &RunOptions,
+        partition: &Partition,
+    ) -> (Outcome, Vec<Snapshot>) {
+        let shard = |id| {
+            let (mut worker, neighbours) = EngineShard::new(app, program, options, partition, id).unwrap();
+            self.from.iter().for_each(|snapshot| worker.restore(snapshot).unwrap());
+            self.every.iter().for_each(|&ticks| worker.save_every(ticks));
+            let config = Config {
+                id,
+                shards: partition.shards(),
+                neighbours,
+                slow: Duration::from_secs(5),
+                verdict: Duration::from_secs(10),
+            };
+            (config, worker)
         };
-        (config, worker)
-    };
-    let ends = run(partition.ids().map(shard).collect(), &Weather::fair(Seed(seed)));
-    let mut parts = OutcomeParts::new(app, program, options, partition).unwrap();
-    for event in &ends[0].events {
-        if let Event::Part { from, bytes } = event {
-            parts.take(*from, bytes).unwrap();
+        let ends = run(partition.ids().map(shard).collect(), &self.weather);
+        let mut parts = OutcomeParts::new(app, program, options, partition).unwrap();
+        self.from.iter().for_each(|snapshot| parts.restore(snapshot).unwrap());
+        for event in &ends[0].events {
+            if let Event::Part { from, bytes } = event {
+                parts.take(*from, bytes).unwrap();
+            }
         }
+        for end in &ends {
+            let session = &end.session;
+            let (at, waits) = (session.worker().position(), session.waits_for());
+            let ended = match session.phase() {
+                Phase::Finished => true,
+                Phase::Stopped(stop) => self.weather.interrupt.is_some() && stop.cause == Cause::Interrupted,
+                _ => false,
+            };
+            assert!(ended, "{:?} at {at}, waits for {waits:?}", session.phase());
+        }
+        let states = std::iter::from_fn(|| parts.state()).collect();
+        (parts.finish(ends[0].session.worker().position()), states)
     }
-    for end in &ends {
-        let session = &end.session;
-        let (at, waits) = (session.worker().position(), session.waits_for());
-        assert_eq!(*session.phase(), Phase::Finished, "at {at}, waits for {waits:?}");
-    }
-    parts.finish(ends[0].session.worker().end())
 }
 
 /// The same outcome as on one thread, whatever the partition.
@@ -115,5 +155,77 @@ fn published_graphs_in_shards() {
         let app = tidelock::formats::read_graph(name, &bytes).unwrap();
         let machine = Machine::torus([3, 3]);
         check(&app, &machine, 2, DigestLevel::State, &scattered(&machine, 4));
+    }
+}
+
+/// A state does not tell who executed the run, and whoever goes on from it, however divided, ends with the same outcome.
+fn check_resume(app: &App, machine: &Machine, iterations: u64, level: DigestLevel, partitions: &[Partition]) {
+    let compiled = compile(app, machine, &Options::default()).unwrap();
+    let program = calendars::lower(app, machine, &compiled.result().calendars).unwrap();
+    let channels: Vec<_> = app.channels().ids().collect();
+    let options = RunOptions { iterations, digest: level, record: channels.clone(), channels, ..RunOptions::default() };
+    let expected = engine::run(app, &program, &options).unwrap();
+    for (seed, partition) in (0_u64..).zip(partitions) {
+        let every = Some(Ticks([1, 1100, 2048][seed as usize % 3]));
+        let way = Sharded { weather: Weather::fair(Seed(seed)), every, from: None };
+        let (outcome, states) = way.run(app, &program, &options, partition);
+        assert_eq!(outcome, expected, "{}: {partition:?}", app.name());
+        assert!(!states.is_empty(), "{} takes {:?}", app.name(), expected.ticks);
+        let mut alone = Engine::new(app, &program, &options).unwrap();
+        for state in &states {
+            while alone.progress().tick < state.state.tick {
+                alone.advance(alone.metacycles_to_epoch()).unwrap();
+            }
+            assert_eq!(*state, alone.snapshot().unwrap());
+        }
+        let state = &states[seed as usize % states.len()];
+        let other = &partitions[(seed as usize + 1) % partitions.len()];
+        let (outcome, _) = Sharded { from: Some(state), ..Sharded::default() }.run(app, &program, &options, other);
+        assert_eq!(outcome, expected, "{} from {}: {other:?}", app.name(), state.state.tick);
+        let mut engine = Engine::resume(app, &program, &options, other, state).unwrap();
+        engine.advance(u64::MAX).unwrap();
+        assert_eq!(engine.finish(), expected, "{} from {}: {other:?}", app.name(), state.state.tick);
+    }
+}
+
+#[test]
+fn shards_go_on_from_a_state() {
+    let machine = Machine::torus([4, 4]);
+    for level in [DigestLevel::State, DigestLevel::Off] {
+        check_resume(&library::cd2dat().unwrap(), &machine, 16, level, &scattered(&machine, 3));
+    }
+    let machine = Machine::torus([6, 5]).latency(3);
+    let app = library::dense(&machine).unwrap();
+    check_resume(&app, &machine, 2500, DigestLevel::Events, &scattered(&machine, 3));
+}
+
+/// Channels whose producers are spread over shards: tokens that came too early wait in the state.
+#[test]
+fn an_fft_goes_on_from_a_state() {
+    let machine = Machine::mesh([3, 3]).cores(2);
+    let app = library::fft(2, |sample| (sample % 7) as f64).unwrap();
+    let partitions = [partition(&machine, |node| node % 3), Partition::whole(9), partition(&machine, |node| node / 3)];
+    check_resume(&app, &machine, 6000, DigestLevel::State, &partitions);
+}
+
+#[test]
+fn an_interrupted_run_leaves_a_state() {
+    let (app, machine) = (library::cd2dat().unwrap(), Machine::torus([4, 4]));
+    let compiled = compile(&app, &machine, &Options::default()).unwrap();
+    let program = calendars::lower(&app, &machine, &compiled.result().calendars).unwrap();
+    let channels: Vec<_> = app.channels().ids().collect();
+    let options = RunOptions { iterations: 40, record: channels.clone(), channels, ..RunOptions::default() };
+    let expected = engine::run(&app, &program, &options).unwrap();
+    for (seed, partition) in (0..).zip(scattered(&machine, 4)) {
+        let interrupt = Some(Duration::from_micros(200 + 300 * seed));
+        let weather = Weather { interrupt, ..Weather::fair(Seed(seed)) };
+        let way = Sharded { weather, every: Some(Ticks(2048)), from: None };
+        let (part, states) = way.run(&app, &program, &options, &partition);
+        let state = states.last().expect("the last one is where the run stopped");
+        assert_eq!(Some(state.state.tick), part.ticks);
+        assert!(part.iterations < expected.iterations);
+        let (outcome, _) =
+            Sharded { from: Some(state), ..Sharded::default() }.run(&app, &program, &options, &partition);
+        assert_eq!(outcome, expected);
     }
 }

@@ -2,12 +2,14 @@
 
 use crate::proto::{Cause, Neighbour, Schedule, ShardId, Worker};
 use serde::{Deserialize, Serialize};
-use sim_core::digest::{ChannelDigest, Root};
-use sim_core::engine::{EngineError, EpochPart, FiringPanic, Gathering, ReceiveError, Shard, SpreadTokens};
+use sim_core::digest::{ChannelDigest, Root, epoch_ticks};
+use sim_core::engine::{
+    EngineError, EpochPart, FiringPanic, Gathering, ReceiveError, Shard, ShardState, Snapshot, SpreadTokens,
+};
 use sim_core::program::Program;
 use sim_core::shard::{Cut, Partition};
 use sim_core::{App, ChannelId, ChannelOutcome, Outcome, RunOptions, Tick, Ticks};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -32,12 +34,31 @@ impl Schedule for NoCut {
     }
 }
 
-/// What a shard tells shard 0.
+/// Bytes of a state that travel in one part, at most.
+const STATE_BYTES: usize = 1 << 28;
+
+/// What a shard tells shard 0, in this order: what was before a state, the state, what comes after it.
 #[derive(Debug, Serialize, Deserialize)]
 enum Part {
-    Epoch { end: Tick, root: Root },
-    Tokens { channel: ChannelId, firings: Vec<(u64, u32)>, words: Vec<u64> },
-    Observed { channel: ChannelId, outcome: Option<(u64, u64)>, recorded: Option<Vec<u64>> },
+    Epoch {
+        end: Tick,
+        root: Root,
+    },
+    Tokens {
+        channel: ChannelId,
+        firings: Vec<(u64, u32)>,
+        words: Vec<u64>,
+    },
+    /// A piece of the state of the shard's nodes, as words in little-endian bytes.
+    State {
+        bytes: Vec<u8>,
+        last: bool,
+    },
+    Observed {
+        channel: ChannelId,
+        outcome: Option<(u64, u64)>,
+        recorded: Option<Vec<u64>>,
+    },
 }
 
 /// A shard of the engine.
@@ -49,6 +70,14 @@ pub struct EngineShard<'a> {
     end: Tick,
     /// What neighbours were last told.
     sent_before: BTreeMap<ShardId, Tick>,
+    /// Metacycles from one state that is told to the next, if any are.
+    every: Option<i64>,
+    /// The metacycle at whose start the next state is told.
+    next_state: i64,
+    /// Where the shard stood when it told its state last.
+    told: Option<Tick>,
+    /// What is to be told before anything else.
+    due: Vec<Part>,
 }
 
 /// Why a shard cannot go on.
@@ -84,17 +113,90 @@ impl<'a> EngineShard<'a> {
         let shard = Shard::new(app, program, options, partition, id)?;
         let neighbours = neighbours(&shard, program.metacycle());
         let (metacycle, position, end) = (program.metacycle(), shard.position(), shard.end());
-        let sent_before = BTreeMap::new();
-        Ok((Self { shard: Some(shard), metacycle, position, end, sent_before }, neighbours))
+        let (sent_before, due) = (BTreeMap::new(), Vec::new());
+        let worker = Self {
+            shard: Some(shard),
+            metacycle,
+            position,
+            end,
+            sent_before,
+            every: None,
+            next_state: i64::MAX,
+            told: None,
+            due,
+        };
+        Ok((worker, neighbours))
     }
 
+    /// Puts the shard, which has executed nothing, where the run stands in `snapshot`.
+    ///
+    /// # Errors
+    /// [`EngineError::Restore`] if that is the state of another run.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EngineError> {
+        self.shard().restore(snapshot)?;
+        self.position = self.shard().position();
+        self.plan_state();
+        Ok(())
+    }
+
+    /// Tells shard 0 the state of the shard's nodes every `ticks` ticks, rounded up to whole epochs. All shards of a run must
+    /// do the same.
+    pub fn save_every(&mut self, ticks: Ticks) {
+        let epoch = self.shard().epoch_metacycles();
+        let epochs = (ticks.0.max(1) - 1) / epoch.saturating_mul(self.metacycle) + 1;
+        self.every = Some(epochs.saturating_mul(epoch));
+        self.plan_state();
+    }
+
+    fn plan_state(&mut self) {
+        if let Some(every) = self.every {
+            let metacycle = self.position.0 / self.metacycle;
+            self.next_state = (metacycle / every + 1).saturating_mul(every);
+        }
+    }
+
+    /// The metacycle before which `tick` allows to execute; no further than to the next state.
     fn limit(&self, tick: Tick) -> i64 {
-        if tick >= self.end { i64::MAX } else { tick.0 / self.metacycle }
+        let limit = if tick >= self.end { i64::MAX } else { tick.0 / self.metacycle };
+        limit.min(self.next_state)
+    }
+
+    /// Takes note of how far the shard is, and of its state where one is due.
+    fn note(&mut self) {
+        self.position = self.shard().position();
+        let due = Tick(self.next_state.saturating_mul(self.metacycle));
+        if self.shard().at_epoch_end() == Some(due) {
+            self.tell_state();
+            self.plan_state();
+        }
+    }
+
+    /// Everything up to the state, and the state, where the shard stands at the end of an epoch.
+    fn tell_state(&mut self) {
+        let Some(shard) = &mut self.shard else { return };
+        if shard.at_epoch_end() == self.told {
+            return;
+        }
+        // With an opaque state there is nothing to tell.
+        let Ok(state) = shard.save() else { return };
+        self.told = Some(state.tick);
+        observed(shard, &mut self.due);
+        let bytes: Vec<u8> = state.to_words().into_iter().flat_map(u64::to_le_bytes).collect();
+        let pieces = bytes.chunks(STATE_BYTES);
+        let count = pieces.len();
+        self.due.extend((1..).zip(pieces).map(|(n, piece)| Part::State { bytes: piece.to_vec(), last: n == count }));
     }
 
     fn shard(&mut self) -> &mut Shard<'a> {
         self.shard.as_mut().expect("a shard that has ended is not asked for more")
     }
+}
+
+/// What was observed since the last call.
+fn observed(shard: &mut Shard<'_>, parts: &mut Vec<Part>) {
+    parts.extend(shard.epochs().into_iter().map(|EpochPart { end, root }| Part::Epoch { end, root }));
+    let tokens = shard.spread_tokens().into_iter();
+    parts.extend(tokens.map(|SpreadTokens { channel, firings, words }| Part::Tokens { channel, firings, words }));
 }
 
 fn neighbours(shard: &Shard<'_>, metacycle: i64) -> Vec<Neighbour> {
@@ -145,13 +247,14 @@ impl Worker for EngineShard<'_> {
     fn advance(&mut self, limit: Tick) -> Result<(), ShardFault> {
         let limit = self.limit(limit);
         self.shard().advance(limit)?;
-        self.position = self.shard().position();
+        self.note();
         Ok(())
     }
 
     fn boundary(&self, tick: Tick) -> Tick {
-        // Shards stop where a metacycle begins.
-        Tick((tick.0 + self.metacycle - 1).div_euclid(self.metacycle) * self.metacycle).min(self.end)
+        // Shards stop where an epoch ends, so that the run can go on from there.
+        let epoch = epoch_ticks(self.metacycle);
+        Tick((tick.0.saturating_add(epoch - 1)).div_euclid(epoch).saturating_mul(epoch)).min(self.end)
     }
 
     fn send(&mut self, to: ShardId, words: &mut Vec<u64>) -> Tick {
@@ -169,6 +272,7 @@ impl Worker for EngineShard<'_> {
                 shard.receive(from, sent_before, words)?;
                 // Passes on words that are only relayed; executes nothing.
                 shard.advance(0)?;
+                self.note();
                 Ok(())
             }
             _ => Ok(()),
@@ -176,25 +280,34 @@ impl Worker for EngineShard<'_> {
     }
 
     fn parts(&mut self, parts: &mut Vec<Vec<u8>>, last: bool) {
-        let mut tell = |part: &Part| parts.push(postcard::to_stdvec(part).expect("plain data has a form"));
-        let Some(shard) = &mut self.shard else { return };
-        for EpochPart { end, root } in shard.epochs() {
-            tell(&Part::Epoch { end, root });
+        // Whoever stops before the end leaves a state to go on from.
+        if last {
+            self.tell_state();
         }
-        for SpreadTokens { channel, firings, words } in shard.spread_tokens() {
-            tell(&Part::Tokens { channel, firings, words });
+        let mut due = std::mem::take(&mut self.due);
+        if let Some(shard) = &mut self.shard {
+            observed(shard, &mut due);
         }
         if last && let Some(shard) = self.shard.take() {
-            for (channel, outcome, recorded) in shard.observed() {
+            due.extend(shard.observed().map(|(channel, outcome, recorded)| {
                 let outcome = outcome.map(|outcome| (outcome.tokens, outcome.digest.0));
-                tell(&Part::Observed { channel, outcome, recorded });
-            }
+                Part::Observed { channel, outcome, recorded }
+            }));
         }
+        parts.extend(due.iter().map(|part| postcard::to_stdvec(part).expect("plain data has a form")));
     }
 }
 
-/// The outcome of a run, put together on shard 0 from the parts that all shards give out.
-pub struct OutcomeParts<'a>(Gathering<'a>);
+/// The outcome of a run, put together on shard 0 from the parts that all shards give out, and its states on the way.
+pub struct OutcomeParts<'a> {
+    gathering: Gathering<'a>,
+    /// By shard: parts that wait, because they come after a state that not all shards have told.
+    waiting: Vec<VecDeque<Part>>,
+    /// By shard: the state that is arriving.
+    arriving: Vec<Vec<u8>>,
+    /// States that all shards have told, oldest first.
+    states: VecDeque<Snapshot>,
+}
 
 impl<'a> OutcomeParts<'a> {
     /// Nothing is known yet.
@@ -202,12 +315,25 @@ impl<'a> OutcomeParts<'a> {
     /// # Errors
     /// [`EngineError`], all but a panic.
     pub fn new(
-        app: &App,
+        app: &'a App,
         program: &'a Program,
         options: &RunOptions,
         partition: &Partition,
     ) -> Result<Self, EngineError> {
-        Gathering::new(app, program, options, partition).map(Self)
+        Ok(Self {
+            gathering: Gathering::new(app, program, options, partition)?,
+            waiting: partition.ids().map(|_| VecDeque::new()).collect(),
+            arriving: partition.ids().map(|_| Vec::new()).collect(),
+            states: VecDeque::new(),
+        })
+    }
+
+    /// What is known of a run that goes on from `snapshot`.
+    ///
+    /// # Errors
+    /// [`EngineError::Restore`] if that is the state of another run.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EngineError> {
+        Ok(self.gathering.restore(snapshot)?)
     }
 
     /// Takes a part of `from`.
@@ -215,21 +341,77 @@ impl<'a> OutcomeParts<'a> {
     /// # Errors
     /// It is none, or not one of that shard.
     pub fn take(&mut self, from: ShardId, part: &[u8]) -> Result<(), (Cause, String)> {
-        let part = postcard::from_bytes(part).map_err(|error| (Cause::Violated, format!("no part: {error}")))?;
-        let taken = match part {
-            Part::Epoch { end, root } => self.0.epoch(from, EpochPart { end, root }),
-            Part::Tokens { channel, firings, words } => self.0.tokens(&SpreadTokens { channel, firings, words }),
-            Part::Observed { channel, outcome, recorded } => {
-                let outcome = outcome.map(|(tokens, digest)| ChannelOutcome { tokens, digest: ChannelDigest(digest) });
-                self.0.observed(channel, outcome, recorded)
+        let violated = |what: String| (Cause::Violated, what);
+        let part: Part = postcard::from_bytes(part).map_err(|error| violated(format!("no part: {error}")))?;
+        let no_shard = || violated(format!("there is no {from}"));
+        self.waiting.get_mut(from.0 as usize).ok_or_else(no_shard)?.push_back(part);
+        loop {
+            for shard in (0..self.waiting.len()).map(|shard| ShardId(u32::try_from(shard).expect("shards are few"))) {
+                self.take_waiting(shard, false).map_err(violated)?;
             }
-        };
-        taken.map_err(|error| (Cause::Violated, error.to_string()))
+            // What stands in front now are states, or nothing.
+            if self.waiting.iter().any(VecDeque::is_empty) {
+                return Ok(());
+            }
+            self.take_state().map_err(violated)?;
+        }
+    }
+
+    /// The next state that all shards have told.
+    pub fn state(&mut self) -> Option<Snapshot> {
+        self.states.pop_front()
     }
 
     /// The outcome of a run that all shards have executed up to `tick`.
     #[must_use]
-    pub fn finish(self, tick: Tick) -> Outcome {
-        self.0.finish(tick)
+    pub fn finish(mut self, tick: Tick) -> Outcome {
+        for shard in (0..self.waiting.len()).map(|shard| ShardId(u32::try_from(shard).expect("shards are few"))) {
+            // States that are not whole are of no use; what a shard told after them counts as far as it can be.
+            let _ = self.take_waiting(shard, true);
+        }
+        self.gathering.finish(tick)
+    }
+
+    /// Takes the parts of `shard` that come before a state, or `all`.
+    fn take_waiting(&mut self, shard: ShardId, all: bool) -> Result<(), String> {
+        while let Some(part) = self.waiting[shard.0 as usize].pop_front() {
+            let taken = match part {
+                Part::State { last: true, .. } if !all => {
+                    self.waiting[shard.0 as usize].push_front(part);
+                    return Ok(());
+                }
+                Part::State { bytes, .. } => {
+                    self.arriving[shard.0 as usize].extend(bytes);
+                    Ok(())
+                }
+                Part::Epoch { end, root } => self.gathering.epoch(shard, EpochPart { end, root }),
+                Part::Tokens { channel, firings, words } => {
+                    self.gathering.tokens(&SpreadTokens { channel, firings, words })
+                }
+                Part::Observed { channel, outcome, recorded } => {
+                    let digest = |(tokens, digest)| ChannelOutcome { tokens, digest: ChannelDigest(digest) };
+                    self.gathering.observed(channel, outcome.map(digest), recorded)
+                }
+            };
+            taken.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Puts together the states that stand in front of what all shards have told.
+    fn take_state(&mut self) -> Result<(), String> {
+        let mut states = Vec::new();
+        for (number, (waiting, arrived)) in self.waiting.iter_mut().zip(&mut self.arriving).enumerate() {
+            let Some(Part::State { bytes, .. }) = waiting.pop_front() else { unreachable!("all stand at a state") };
+            arrived.extend(bytes);
+            let bytes = std::mem::take(arrived);
+            let (words, rest) = bytes.as_chunks::<8>();
+            let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+            let state = ShardState::from_words(&words).filter(|_| rest.is_empty());
+            states.push(state.ok_or_else(|| format!("shard {number} told a state that is none"))?);
+        }
+        let snapshot = self.gathering.snapshot(states).map_err(|error| error.to_string())?;
+        self.states.push_back(snapshot);
+        Ok(())
     }
 }

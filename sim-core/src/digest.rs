@@ -261,6 +261,24 @@ impl RunDigest {
         Self { level, chain: *hasher.finalize().as_bytes() }
     }
 
+    /// The chain after some epochs, to go on with.
+    #[must_use]
+    pub const fn resumed(level: DigestLevel, chain: [u8; 32]) -> Self {
+        Self { level, chain }
+    }
+
+    /// The chain over the epochs that were appended.
+    #[must_use]
+    pub const fn chain(&self) -> &[u8; 32] {
+        &self.chain
+    }
+
+    /// What the digest covers.
+    #[must_use]
+    pub const fn level(&self) -> DigestLevel {
+        self.level
+    }
+
     /// Appends an epoch that ends before tick `end`, with the sum of the leaves of all nodes.
     pub fn close_epoch(&mut self, end: Tick, root: &Root) {
         let mut hasher = blake3::Hasher::new();

@@ -7,7 +7,7 @@ use crate::pipeline::RunError;
 use calendars::{Violation, with_names};
 use scheduler::CompileError;
 use scheduler::analysis::{AnalysisError, Inconsistent};
-use sim_core::engine::EngineError;
+use sim_core::engine::{EngineError, RestoreError};
 use sim_core::machine::{MachineError, SpecError};
 use sim_core::{ActorId, App, ChannelId, Machine, SourcePlace};
 use std::error::Error;
@@ -191,5 +191,15 @@ fn engine(error: &EngineError) -> Failure {
             Failure::new(Exit::Internal, "run::engine", error.to_string())
         }
         EngineError::NoOpaqueState { .. } => Failure::new(Exit::Invalid, "run::no_opaque_state", error.to_string()),
+        EngineError::Restore(error) => restore(error),
     }
+}
+
+/// A state from which a run cannot go on.
+pub(crate) fn restore(error: &RestoreError) -> Failure {
+    let exit = match error {
+        RestoreError::Program { .. } | RestoreError::Iterations { .. } | RestoreError::Level { .. } => Exit::Disagreed,
+        _ => Exit::Storage,
+    };
+    Failure::new(exit, "checkpoint::state", error.to_string())
 }

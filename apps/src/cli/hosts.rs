@@ -118,7 +118,7 @@ pub(crate) fn run(run: &Run, session: &Session, source: SourceText) -> Result<Op
     let outcome = engine.finish();
     let fleet_run = fleet.outcome();
     let failure = failure(&fleet_run).or(broken);
-    let mut json = summary(&prepared, app, &outcome, display.elapsed());
+    let mut json = summary(&prepared, app, &outcome, display.elapsed(), None);
     let hosts: Vec<HostJson> = fleet_run.nodes.iter().map(HostJson::from).collect();
     for host in &hosts {
         for (call, times) in &host.refused {

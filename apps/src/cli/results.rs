@@ -56,9 +56,8 @@ impl Results {
         match place {
             Place::Exactly(path) => Ok(Self { folder: NewFolder::create(path)?, latest: None }),
             Place::Below(parent) => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
                 let (app, machine) = (plain(prepared.loaded.app.name()), plain(prepared.machine.name()));
-                let name = format!("{}_{app}_{machine}", stamp(now));
+                let name = format!("{}_{app}_{machine}", now());
                 let numbered = (2_u64..).map(|number| format!("{name}_{number}"));
                 let names = std::iter::once(name.clone()).chain(numbered);
                 let path = names.map(|name| parent.join(name)).find(|path| is_free(path)).expect("numbers do not end");
@@ -189,6 +188,11 @@ fn plain(name: &str) -> String {
     if text.trim_matches('.').is_empty() { "unnamed".to_owned() } else { text }
 }
 
+/// Date and time, such as 20261121-191003 (UTC).
+pub(crate) fn now() -> String {
+    stamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+}
+
 /// Seconds since 1970 as a date and time, such as 20261121-191003 (UTC).
 ///
 /// Source of the calendar arithmetic: Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
@@ -293,7 +297,7 @@ fn origin(loaded: &super::load::LoadedApp) -> String {
 }
 
 /// A word for a shell.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let harmless = |c: char| c.is_ascii_alphanumeric() || "._-+/:,=".contains(c);
     if !word.is_empty() && word.chars().all(harmless) {
         word.to_owned()

@@ -1,15 +1,17 @@
 //! `run`: compiles (or loads calendars), executes, and keeps what came out.
 
 use super::args::{AppArgs, CompileArgs, MachineArgs};
+use super::checkpoint::{CheckpointArgs, Keeper, Resumed, Start, Stopped, Store};
 use super::coupled::{Carried, CarriedJson, Coupled};
 use super::failure::{Exit, Failure};
 use super::load::{self, LoadedApp};
 use super::progress::Display;
 use super::results::{self, Place, Results};
 use super::session::{Object, Session, counted, facts, grouped, iterations, scaled, table, ticks};
-use super::{channels, explain, files, hosts, tokens};
+use super::{channels, explain, files, hosts, shards, spec, tokens};
 use crate::pipeline::{Iterations, RunError, feed, recorded};
 use calendars::{CalendarSet, Verified};
+use net_runtime::quic::Files;
 use scheduler::schedule::Schedule;
 use scheduler::{Compiled, Report};
 use serde::Serialize;
@@ -17,13 +19,13 @@ use sim_core::digest::DigestLevel;
 use sim_core::engine::{Engine, EngineError};
 use sim_core::program::Program;
 use sim_core::shard::Partition;
-use sim_core::{App, ChannelId, Machine, Outcome, RunOptions, Tick};
+use sim_core::{ActorState, App, ChannelId, Machine, Outcome, RunOptions, Tick};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Execute an application on a machine, frame by frame
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) app: AppArgs,
@@ -59,6 +61,8 @@ pub(crate) struct Run {
     /// Run as so many processes on this host, which exchange words over QUIC
     #[arg(long, value_name = "COUNT", conflicts_with = "threads", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) shards: Option<u32>,
+    #[command(flatten)]
+    pub(crate) checkpoint: CheckpointArgs,
     /// Results go into this new directory [default: a new one below `out`; none with --format json]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -82,6 +86,16 @@ pub(crate) enum Level {
     Events,
     /// Nothing
     Off,
+}
+
+impl From<DigestLevel> for Level {
+    fn from(level: DigestLevel) -> Self {
+        match level {
+            DigestLevel::State => Self::State,
+            DigestLevel::Events => Self::Events,
+            DigestLevel::Off => Self::Off,
+        }
+    }
 }
 
 impl From<Level> for DigestLevel {
@@ -163,11 +177,27 @@ fn prepare_for(
 
 /// What an engine needs.
 pub(crate) struct Ready<'a> {
+    pub(crate) run: &'a Run,
     pub(crate) app: &'a App,
     pub(crate) program: &'a Program,
     pub(crate) options: &'a RunOptions,
     /// Clocks that run beside.
     pub(crate) coupled: Option<Coupled>,
+    /// Where it starts, if not at tick 0.
+    pub(crate) start: Option<&'a Start>,
+    /// Makes the place for its checkpoints.
+    pub(crate) store: &'a dyn Fn() -> Result<Store, Failure>,
+}
+
+/// What a run is made of.
+struct Inputs {
+    prepared: Prepared,
+    /// The application with its sources fed.
+    app: App,
+    options: RunOptions,
+    coupled: Option<Coupled>,
+    /// Where it starts, and its files, if it goes on from a checkpoint.
+    resumed: Option<(Option<Start>, Files)>,
 }
 
 /// What came of a run, also if it failed.
@@ -222,11 +252,24 @@ pub(crate) struct RunJson<'a> {
     pub(crate) threads: usize,
     pub(crate) engine_bytes_per_node: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    resumed: Option<ResumedJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     clocks: Option<CarriedJson>,
     /// What became of a fleet's programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hosts: Option<Vec<hosts::HostJson>>,
     pub(crate) directory: Option<PathBuf>,
+}
+
+/// Where a run went on.
+#[derive(Serialize)]
+pub(crate) struct ResumedJson {
+    /// The tick of the checkpoint; 0 if there was none.
+    checkpoint_tick: i64,
+    /// The first tick that was executed.
+    from_tick: i64,
+    /// Whose state cannot be copied out, so that all was executed again.
+    opaque: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -240,12 +283,12 @@ impl Run {
         if let Some(source) = hosts::fleet_source(self.app.graph.as_ref())?.filter(|_| self.shards.is_none()) {
             return hosts::run(self, session, source);
         }
-        if self.iterations.is_none() {
+        if self.iterations.is_none() && self.checkpoint.resume.is_none() {
             let failure = Failure::new(Exit::Invalid, "usage::arguments", "the number of iterations is not given");
             return Err(failure.help("add --iterations, such as --iterations 100"));
         }
         match self.shards {
-            Some(shards) => super::shards::local(session, shards),
+            Some(shards) => shards::local(session, self, shards),
             None => self.execute(session, |prepared, ready, display| self.on_threads(prepared, ready, display)),
         }
     }
@@ -257,17 +300,78 @@ impl Run {
         execute: impl FnOnce(&Prepared, &mut Ready<'_>, &mut Display) -> Result<Executed, Failure>,
     ) -> Result<Option<Exit>, Failure> {
         let place = self.place(session)?;
+        let (run, inputs) = match &self.checkpoint.resume {
+            Some(folder) => self.resumed(session, folder)?,
+            None => (self.clone(), self.inputs(session, place.is_some())?),
+        };
+        run.carry_out(session, place, inputs, execute)
+    }
+
+    /// What the arguments say.
+    fn inputs(&self, session: &Session, keep: bool) -> Result<Inputs, Failure> {
         let coupled = self.clocks.as_deref().map(|spec| Coupled::boot(session, spec)).transpose()?;
-        let prepared = self.prepare(session, coupled.as_ref(), place.is_some())?;
+        let prepared = self.prepare(session, coupled.as_ref(), keep)?;
         let app = fed(&prepared.loaded.app, Iterations(self.iterations.unwrap_or_default()), &self.input)?;
-        let options = self.options(&app, place.is_some())?;
+        let options = self.options(&app, keep)?;
+        Ok(Inputs { prepared, app, options, coupled, resumed: None })
+    }
+
+    /// What the files of a checkpoint say, and the arguments that would have said so.
+    fn resumed(&self, session: &Session, folder: &Path) -> Result<(Self, Inputs), Failure> {
+        let begin = Instant::now();
+        let Resumed { spec, files, start } = Resumed::load(session, folder, &shards::build()?)?;
+        let spec::Spec { loaded, app, machine, calendars, options, .. } = spec;
+        let verified = calendars::verify(&app, &machine, &calendars)
+            .map_err(|violations| explain::violations(&violations, &app, &machine, &folder.display().to_string()))?;
+        let names = |channels: &[ChannelId]| {
+            let names: Vec<&str> = channels.iter().map(|&id| app.channels()[id].name.as_str()).collect();
+            names.join(",")
+        };
+        let channels = match options.channels.len() {
+            0 => "none".to_owned(),
+            count if count == app.channels().len() => "all".to_owned(),
+            _ => names(&options.channels),
+        };
+        let run = Self {
+            iterations: Some(options.iterations),
+            channels: Some(channels),
+            digest: options.digest.into(),
+            record: (!options.record.is_empty()).then(|| names(&options.record)),
+            input: spec::inputs(&files).map(|name| (name.to_owned(), Store::input(folder, name))).collect(),
+            ..self.clone()
+        };
+        let took = begin.elapsed();
+        let prepared = Prepared { loaded, machine, calendars, verified, report: None, schedule: None, took };
+        Ok((run, Inputs { prepared, app, options, coupled: None, resumed: Some((start, files)) }))
+    }
+
+    /// Has a run executed by `execute`, and keeps what came out.
+    fn carry_out(
+        &self,
+        session: &Session,
+        place: Option<Place>,
+        inputs: Inputs,
+        execute: impl FnOnce(&Prepared, &mut Ready<'_>, &mut Display) -> Result<Executed, Failure>,
+    ) -> Result<Option<Exit>, Failure> {
+        let Inputs { prepared, app, options, coupled, resumed } = inputs;
         let results = place.map(|place| Results::create(&place, &prepared)).transpose()?;
         let program = calendars::lower(&app, &prepared.machine, &prepared.calendars)
             .map_err(|error| explain::run(&RunError::from(error)))?;
         let mut display = Display::new(self.quiet || session.is_json(), prepared.machine.nodes().len());
-        let mut ready = Ready { app: &app, program: &program, options: &options, coupled };
+        let start = resumed.as_ref().and_then(|(start, _)| start.as_ref());
+        let store = || {
+            let Prepared { loaded, machine, calendars, .. } = &prepared;
+            let files = match &resumed {
+                Some((_, files)) => files.clone(),
+                None => spec::files(self, loaded, machine, calendars, &options, None)?,
+            };
+            Store::new(&self.checkpoint_folder(), &files, options.iterations, *program.identity(), shards::build()?)
+        };
+        let mut ready =
+            Ready { run: self, app: &app, program: &program, options: &options, coupled, start, store: &store };
         let executed = execute(&prepared, &mut ready, &mut display)?;
-        let mut json = summary(&prepared, &app, &executed.outcome, display.elapsed());
+        let json = resumed.as_ref().map(|(start, _)| ResumedJson::new(start.as_ref(), &app));
+        let mut json = summary(&prepared, &app, &executed.outcome, display.elapsed(), json);
         json.threads = executed.workers;
         json.engine_bytes_per_node = executed.bytes as f64 / prepared.machine.nodes().len() as f64;
         json.clocks = executed.clocks;
@@ -310,19 +414,46 @@ impl Run {
     ) -> Result<Executed, Failure> {
         let failed = |error: EngineError| explain::run(&error.into());
         let partition = Partition::worthwhile(&prepared.machine, ready.program, threads(self.threads));
-        let mut engine = Engine::parallel(ready.app, ready.program, ready.options, &partition).map_err(failed)?;
+        let mut engine = match ready.start {
+            Some(Start::State(snapshot)) => {
+                Engine::resume(ready.app, ready.program, ready.options, &partition, snapshot)
+            }
+            Some(Start::Again { .. }) | None => Engine::parallel(ready.app, ready.program, ready.options, &partition),
+        }
+        .map_err(failed)?;
         let carried = ready.coupled.take().map(|coupled| coupled.carry(engine.progress().end)).transpose()?;
         let stop = carried.as_ref().and_then(|carried| carried.run.fault).map(|fault| fault.tick);
-        let driven = match stop {
+        let driven = match (stop, &carried) {
             // Up to the tick in which a buffer fails the run is what it would be without clocks.
-            Some(tick) => engine.advance(metacycles_before(tick, &prepared.calendars)).map(|_| ()),
-            None => display.drive(|metacycles| engine.advance(metacycles)),
+            (Some(tick), _) => engine.advance(metacycles_before(tick, &prepared.calendars)).map(|_| ()).map_err(failed),
+            (None, Some(_)) => display.drive(|metacycles| engine.advance(metacycles)).map_err(failed),
+            (None, None) => {
+                let every = self.checkpoint.checkpoint_every;
+                let mut keeper = Keeper::new(every, prepared.calendars.metacycle, ready.start, ready.store)?;
+                display.drive(|metacycles| keeper.step(&mut engine, metacycles)).map_err(|stopped| match stopped {
+                    Stopped::Engine(error) => failed(error),
+                    Stopped::Failure(failure) => failure,
+                })
+            }
         };
         let (workers, bytes) = (engine.threads(), engine.bytes() + ready.program.bytes());
-        let failure = driven.err().map(failed).or_else(|| carried.as_ref().and_then(Carried::failure));
+        let failure = driven.err().or_else(|| carried.as_ref().and_then(Carried::failure));
         let files = carried.iter().map(|carried| ("tick_times.csv", carried.times())).collect();
         let clocks = carried.as_ref().map(Carried::json);
         Ok(Executed { outcome: engine.finish(), failure, workers, bytes, files, clocks })
+    }
+
+    /// Where checkpoints go, if there are any.
+    pub(crate) fn checkpoint_folder(&self) -> PathBuf {
+        let CheckpointArgs { resume, checkpoints, .. } = &self.checkpoint;
+        match (resume.as_ref().or(checkpoints.as_ref()), &self.output) {
+            (Some(folder), _) => folder.clone(),
+            (None, Some(output)) => output.with_added_extension("checkpoints"),
+            (None, None) => {
+                let name = format!("{}-{}.checkpoints", results::now(), std::process::id());
+                Path::new(results::DEFAULT).join(name)
+            }
+        }
     }
 
     /// Where results go, if anywhere.
@@ -373,9 +504,35 @@ impl Run {
     }
 }
 
-pub(crate) fn summary<'a>(prepared: &'a Prepared, app: &'a App, outcome: &Outcome, took: Duration) -> RunJson<'a> {
+impl ResumedJson {
+    fn new(start: Option<&Start>, app: &App) -> Self {
+        let opaque = app.actors().values().filter(|actor| actor.state == ActorState::Opaque);
+        let tick = start.map_or(0, |start| start.tick().0);
+        let from_tick = if let Some(Start::State(_)) = start { tick } else { 0 };
+        Self { checkpoint_tick: tick, from_tick, opaque: opaque.map(|actor| actor.name.clone()).collect() }
+    }
+
+    fn text(&self) -> String {
+        let Self { checkpoint_tick, from_tick, opaque } = self;
+        match opaque.first() {
+            Some(name) => format!(
+                "executed again from tick 0, because the state of `{name}` is opaque; tick {checkpoint_tick} was checked"
+            ),
+            None => format!("from tick {}", grouped(from_tick.unsigned_abs())),
+        }
+    }
+}
+
+pub(crate) fn summary<'a>(
+    prepared: &'a Prepared,
+    app: &'a App,
+    outcome: &Outcome,
+    took: Duration,
+    resumed: Option<ResumedJson>,
+) -> RunJson<'a> {
     let ticks = outcome.ticks.map_or(0, |tick| tick.0);
     let seconds = took.as_secs_f64();
+    let executed = (ticks - resumed.as_ref().map_or(0, |resumed| resumed.from_tick)) as f64;
     let name = |id: ChannelId| prepared.loaded.app.channels()[id].name.as_str();
     let digested = outcome.channels.iter().filter_map(|(id, channel)| channel.map(|channel| (id, channel)));
     let channel = |(id, channel): (ChannelId, sim_core::ChannelOutcome)| {
@@ -394,10 +551,11 @@ pub(crate) fn summary<'a>(prepared: &'a Prepared, app: &'a App, outcome: &Outcom
         recorded: outcome.recorded.keys().map(|&id| name(id)).collect(),
         compile_seconds: prepared.took.as_secs_f64(),
         seconds,
-        ticks_per_second: ticks as f64 / seconds.max(1e-9),
+        ticks_per_second: executed / seconds.max(1e-9),
         threads: 1,
         engine_bytes_per_node: 0.0,
-        node_ticks_per_second: ticks as f64 * prepared.machine.nodes().len() as f64 / seconds.max(1e-9),
+        resumed,
+        node_ticks_per_second: executed * prepared.machine.nodes().len() as f64 / seconds.max(1e-9),
         clocks: None,
         hosts: None,
         directory: None,
@@ -420,13 +578,15 @@ pub(crate) fn text(run: &RunJson<'_>) -> String {
         (per_second(run.ticks_per_second, "ticks"), per_second(run.node_ticks_per_second, "node-ticks"));
     let speed = format!("{:.3} s on {threads}: {ticks_speed}, {speed}", run.seconds);
     let memory = format!("{} bytes per node", grouped(run.engine_bytes_per_node.round() as u64));
-    text += &facts(&[
+    let mut known = vec![
         ("iteration period", ticks(&run.iteration_period)),
         ("stream digest", run.stream_digest.clone().unwrap_or("-".to_owned())),
         ("run digest", run.digest.clone()),
         ("executed in", speed),
         ("memory", memory),
-    ]);
+    ];
+    known.extend(run.resumed.as_ref().map(|resumed| ("resumed", resumed.text())));
+    text += &facts(&known);
     if let Some(clocks) = &run.clocks {
         text += &facts(&clocks.facts(run.seconds));
     }

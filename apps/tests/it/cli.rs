@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod calendars;
+mod checkpoints;
 mod clocks;
 mod fleets;
 mod graphs;

@@ -9,17 +9,17 @@ use sim_core::engine::Engine;
 use sim_core::shard::{Partition, ShardId};
 use sim_core::{Machine, RunOptions, Ticks};
 
-fn config() -> ProptestConfig {
+pub(crate) fn config() -> ProptestConfig {
     let cases = std::env::var("TIDELOCK_CASES").ok().and_then(|cases| cases.parse().ok());
     ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases.unwrap_or(64)) }
 }
 
-fn level() -> impl Strategy<Value = DigestLevel> {
+pub(crate) fn level() -> impl Strategy<Value = DigestLevel> {
     prop_oneof![Just(DigestLevel::Off), Just(DigestLevel::State), Just(DigestLevel::Events)]
 }
 
 /// Gives the nodes of `machine` to shards like `wishes`, renumbered without gaps.
-fn partition(machine: &Machine, wishes: &[u32]) -> Partition {
+pub(crate) fn partition(machine: &Machine, wishes: &[u32]) -> Partition {
     let wishes: Vec<u32> = wishes.iter().copied().cycle().take(machine.nodes().len()).collect();
     let mut used = wishes.clone();
     used.sort_unstable();

@@ -3,6 +3,7 @@
 mod laws;
 mod literal;
 mod refusals;
+mod resume;
 mod rings;
 mod support;
 mod systems;

@@ -141,7 +141,9 @@ struct Hall {
 /// A shard that has come.
 struct Guest {
     connection: Connection,
+    /// What it is told, and what it says: when it knows everything, its stream ends.
     stream: SendStream,
+    asks: RecvStream,
     keying: Hash,
 }
 
@@ -198,14 +200,14 @@ impl Hall {
         let first = timeout(FIRST_WORD, async {
             let (stream, mut asks) = connection.accept_bi().await.map_err(|_| None)?;
             let bytes = read_first(&mut asks).await?;
-            Ok::<_, Option<Refusal>>((stream, Join::decode(&bytes).map_err(Some)?))
+            Ok::<_, Option<Refusal>>((stream, asks, Join::decode(&bytes).map_err(Some)?))
         });
-        let (stream, join) = first.await.map_err(|_| None)??;
+        let (stream, asks, join) = first.await.map_err(|_| None)??;
         let keying = keying(connection).ok_or(None)?;
         let pin = peer_pin(connection).ok_or(None)?;
         let mut gathering = self.gathering.lock().expect("nobody panics while holding it");
         gathering.join(&join, &keying, connection.remote_address(), pin).map_err(Some)?;
-        let guest = Guest { connection: connection.clone(), stream, keying };
+        let guest = Guest { connection: connection.clone(), stream, asks, keying };
         self.guests.lock().expect("nobody panics while holding it").insert(join.shard, guest);
         Ok(join.shard)
     }
@@ -215,7 +217,7 @@ impl Hall {
         let guests = std::mem::take(&mut *self.guests.lock().expect("nobody panics while holding it"));
         let mut tasks = Vec::new();
         let files: Arc<Vec<Vec<u8>>> = Arc::new(file_messages(files));
-        for (shard, Guest { connection, mut stream, keying }) in guests {
+        for (shard, Guest { connection, mut stream, mut asks, keying }) in guests {
             // Seen from there, shard 0 is where they found it.
             let proof = self.secret.proof(Side::Host, &keying);
             let first = encode(&Welcome::Manifest { proof, manifest: manifest.clone() });
@@ -228,7 +230,8 @@ impl Hall {
                     }
                     Ok::<_, quinn::WriteError>(())
                 };
-                let known = async { sent.await.is_ok() && closed_well(&connection.closed().await) };
+                // The end of a stream is sent until it arrives; the end of a connection may get lost.
+                let known = async { sent.await.is_ok() && ended(&mut asks, &connection).await };
                 if timeout(waited, known).await == Ok(true) { None } else { Some(shard) }
             }));
         }
@@ -316,7 +319,12 @@ async fn be_welcomed(
     let (mut files, mut arriving, mut bytes_left) = (Files::new(), Vec::new(), FILES_BYTES);
     loop {
         match reader.next().await {
-            Some(Welcome::End) => return Ok((manifest, files)),
+            Some(Welcome::End) => {
+                // Shard 0 must hear that all has come: the end of the stream is repeated until it does.
+                let _ = asks.finish();
+                let _ = asks.stopped().await;
+                return Ok((manifest, files));
+            }
             Some(Welcome::File { name, bytes, last }) if bytes.len() <= bytes_left => {
                 bytes_left -= bytes.len();
                 arriving.extend(bytes);
@@ -370,6 +378,14 @@ fn missing(hall: &Hall, shards: u32, waited: Duration) -> JoinError {
 pub(super) fn refuse(connection: &Connection, refusal: &Refusal) {
     let stop = Stop { cause: Cause::Disagreed, shard: ShardId(0), tick: Tick(0), message: refusal.to_string() };
     connection.close(VarInt::from_u32(u32::from(stop.cause.exit_code())), &stop.encode());
+}
+
+/// Whether the other side has ended the stream, or the connection, without complaint.
+async fn ended(asks: &mut RecvStream, connection: &Connection) -> bool {
+    match asks.read_chunk(1, true).await {
+        Ok(chunk) => chunk.is_none(),
+        Err(_) => closed_well(&connection.closed().await),
+    }
 }
 
 fn closed_well(error: &ConnectionError) -> bool {

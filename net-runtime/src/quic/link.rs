@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Where the thread that computes and the one that serves the socket hand over.
@@ -123,6 +124,8 @@ pub(super) struct Link {
     pub(super) connection: Connection,
     control: UnboundedSender<Bytes>,
     words: Option<UnboundedSender<Bytes>>,
+    /// Ends when nothing more is to be said, and all of it has arrived.
+    pub(super) told: JoinHandle<()>,
     /// How far this shard was when it last said so: what the other side may have heard.
     executed: Arc<AtomicI64>,
 }
@@ -244,7 +247,7 @@ impl Plan {
         receive: RecvStream,
     ) {
         let (control, messages) = unbounded_channel();
-        tokio::spawn(write_stream(send, messages));
+        let told = tokio::spawn(write_stream(send, messages));
         let executed = Arc::new(AtomicI64::new(self.hello.start.0));
         let mut words = None;
         if let Some(decoder) = self.decoders.get(&peer) {
@@ -261,7 +264,7 @@ impl Plan {
         }
         let reader = read_control(receive, hub.clone(), peer);
         self.watch(&hub, &connection, peer, reader);
-        let link = Link { connection: connection.clone(), control, words, executed };
+        let link = Link { connection: connection.clone(), control, words, told, executed };
         hub.links.lock().expect("nobody panics while holding links").insert(peer, link);
         hub.put(peer, Input::Connected).await;
         let ended = connection.closed().await;
@@ -346,7 +349,10 @@ async fn write_stream(mut stream: SendStream, mut messages: UnboundedReceiver<By
             return;
         }
     }
-    let _ = stream.finish();
+    if stream.finish().is_ok() {
+        // Whether all of it has arrived.
+        let _ = stream.stopped().await;
+    }
 }
 
 /// Bytes that are read at once.

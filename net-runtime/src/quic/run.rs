@@ -15,7 +15,7 @@ use quinn::VarInt;
 use sim_core::Tick;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
@@ -61,7 +61,7 @@ impl Interrupts {
     /// # Errors
     /// The system does not allow it.
     pub fn from_signals(port: &Port) -> std::io::Result<Self> {
-        Self::listen(port.io())
+        Self::listen(port.io(), false)
     }
 
     /// Those of the user and the system, for a process that has no port.
@@ -69,23 +69,39 @@ impl Interrupts {
     /// # Errors
     /// The system does not allow it.
     pub fn from_signals_of_process() -> std::io::Result<Self> {
+        Self::of_process(false)
+    }
+
+    /// The same; a second one ends the process at once.
+    ///
+    /// # Errors
+    /// The system does not allow it.
+    pub fn from_signals_or_exit() -> std::io::Result<Self> {
+        Self::of_process(true)
+    }
+
+    fn of_process(impatient: bool) -> std::io::Result<Self> {
         let io = Io::start()?;
-        let interrupts = Self::listen(&io);
+        let interrupts = Self::listen(&io, impatient);
         // The thread lives as long as the process.
         std::mem::forget(io);
         interrupts
     }
 
-    fn listen(io: &Io) -> std::io::Result<Self> {
+    fn listen(io: &Io, impatient: bool) -> std::io::Result<Self> {
         let interrupts = Self::default();
         let shared = interrupts.clone();
+        let asked = Arc::new(AtomicBool::new(false));
         io.call(async move {
             for (kind, cause) in
                 [(SignalKind::interrupt(), Cause::Interrupted), (SignalKind::terminate(), Cause::Terminated)]
             {
-                let (mut signals, shared) = (signal(kind)?, shared.clone());
+                let (mut signals, shared, asked) = (signal(kind)?, shared.clone(), asked.clone());
                 tokio::spawn(async move {
                     while signals.recv().await.is_some() {
+                        if asked.swap(true, Ordering::AcqRel) && impatient {
+                            std::process::exit(i32::from(cause.exit_code()));
+                        }
                         shared.ask(cause);
                     }
                 });
@@ -382,6 +398,9 @@ impl<W: Worker> Loop<'_, W> {
     }
 }
 
+/// Whoever has heard that all are done ends the connection within this time.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
 /// Ends all connections, so that the others know why.
 fn close(port: &Port, hub: &Arc<Hub>, phase: &Phase, shard: ShardId, patience: Duration, figures: &mut Figures) {
     let (endpoint, phase, hub) = (port.endpoint.clone(), phase.clone(), hub.clone());
@@ -389,17 +408,25 @@ fn close(port: &Port, hub: &Arc<Hub>, phase: &Phase, shard: ShardId, patience: D
         hub.drain();
         let links = std::mem::take(&mut *hub.links.lock().expect("nobody panics while holding links"));
         // This drops what feeds the streams, so that they end when all is sent.
-        let connections: Vec<_> = links.into_iter().map(|(peer, link)| (peer, link.connection)).collect();
+        let connections: Vec<_> = links.into_iter().map(|(peer, link)| (peer, link.connection, link.told)).collect();
         let wire_bytes: Vec<_> =
-            connections.iter().map(|(peer, connection)| (*peer, connection.stats().udp_tx.bytes)).collect();
+            connections.iter().map(|(peer, connection, _)| (*peer, connection.stats().udp_tx.bytes)).collect();
         match phase {
             Phase::Stopped(stop) => endpoint.close(code(stop.cause), &stop.encode()),
             _ => {
                 if shard == HOST {
                     // The others close their connections when they have heard that all are done.
                     let heard = async {
-                        for (_, connection) in &connections {
-                            connection.closed().await;
+                        for (_, connection, told) in connections {
+                            // That they do so may get lost, but not what they were told.
+                            let told = async {
+                                let _ = told.await;
+                                tokio::time::sleep(LAST_WORD).await;
+                            };
+                            tokio::select! {
+                                _ = connection.closed() => {}
+                                () = told => {}
+                            }
                         }
                     };
                     let _ = timeout(patience, heard).await;

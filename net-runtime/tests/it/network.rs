@@ -185,7 +185,7 @@ fn a_bad_network_costs_time_only() {
 
 /// A promise of correctness, not of speed.
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "takes minutes"]
 fn a_terrible_network_costs_time_only() {
     let faults = Faults { seed: 0, lost: 30, reordered: 20, repeated: 5, damaged: 5 };
     let options = Options { peer_timeout: 120 * SECOND, join_timeout: 300 * SECOND, slow: 60 * SECOND };

@@ -4,7 +4,7 @@
 
 use super::extent::Extent;
 use super::hot::{Stage, StateSlot};
-use super::layout::{Layout, Parts};
+use super::layout::Layout;
 use super::sites::{Now, Sites};
 use crate::digest::{DigestLevel, Leaf, Root, StateLeaf};
 use crate::program::Program;
@@ -34,13 +34,13 @@ pub struct EpochPart {
 }
 
 impl Epochs {
-    pub(super) fn new(parts: &Parts<'_, '_>, layout: &Layout, level: DigestLevel) -> Self {
+    pub(super) fn new(program: &Program, layout: &Layout, level: DigestLevel) -> Self {
         Self {
             level,
             leaves: vec![Leaf::default(); if level == DigestLevel::Off { 0 } else { layout.nodes.len() }],
             root: Root::default(),
             fresh: false,
-            sites: if level == DigestLevel::State { Sites::new(parts, layout) } else { Sites::default() },
+            sites: if level == DigestLevel::State { Sites::new(program, layout) } else { Sites::default() },
             ended: Vec::new(),
         }
     }
@@ -75,6 +75,11 @@ impl Epochs {
             self.fresh = true;
         }
         EpochPart { end, root: self.root }
+    }
+
+    /// Where words are, if the run digest needs to know.
+    pub(super) fn sites(&self) -> Option<&Sites> {
+        (self.level == DigestLevel::State).then_some(&self.sites)
     }
 
     /// Bytes of leaves and sites.

@@ -1,7 +1,9 @@
 //! Puts together what the shards of a run observe, wherever they are.
 
-use super::observe::Collector;
-use super::{EngineError, EpochPart, Extent, SpreadTokens, setup};
+use super::observe::{Collector, TapOutcome};
+use super::snapshot::Ended;
+use super::worker::Section;
+use super::{EngineError, EpochPart, Extent, RestoreError, ShardState, Snapshot, SpreadTokens, setup};
 use crate::app::App;
 use crate::digest::RunDigest;
 use crate::ids::{ChannelId, Id, IdVec};
@@ -13,16 +15,20 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The outcome of a run, as far as its shards have told.
 pub struct Gathering<'a> {
+    app: &'a App,
     program: &'a Program,
     iterations: u64,
     extent: Extent,
     /// Ends of epochs that not all shards have reached, by shard.
     epochs: Vec<VecDeque<EpochPart>>,
     digest: RunDigest,
-    collectors: BTreeMap<ChannelId, Collector>,
+    collectors: Collectors,
     channels: IdVec<ChannelId, Option<ChannelOutcome>>,
     recorded: BTreeMap<ChannelId, Vec<u64>>,
 }
+
+/// Observers of the channels whose producers are spread over shards.
+pub(super) struct Collectors(BTreeMap<ChannelId, Collector>);
 
 /// Why what a shard tells cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,18 +73,19 @@ impl<'a> Gathering<'a> {
     /// # Errors
     /// [`EngineError`], all but a panic.
     pub fn new(
-        app: &App,
+        app: &'a App,
         program: &'a Program,
         options: &RunOptions,
         partition: &Partition,
     ) -> Result<Self, EngineError> {
         Ok(Self {
+            app,
             program,
             iterations: options.iterations,
             extent: Extent::new(program, options.iterations)?,
             epochs: partition.ids().map(|_| VecDeque::new()).collect(),
             digest: RunDigest::new(options.digest, &program.identity),
-            collectors: collectors(app, program, options, partition)?,
+            collectors: Collectors::new(app, program, options, partition)?,
             channels: IdVec::filled(None, program.channels),
             recorded: BTreeMap::new(),
         })
@@ -115,8 +122,29 @@ impl<'a> Gathering<'a> {
         if words != produced {
             return Err(GatherError::Words { channel, words, produced });
         }
-        self.collectors.get_mut(&channel).ok_or(GatherError::NoSuchChannel { channel })?.take(tokens);
-        Ok(())
+        if self.collectors.take(tokens) { Ok(()) } else { Err(GatherError::NoSuchChannel { channel }) }
+    }
+
+    /// The state of the run, if all its shards stand where `parts` say, in their order, and have told all before that and
+    /// nothing after it.
+    ///
+    /// # Errors
+    /// [`RestoreError`] if these are not the states of one run at one tick.
+    pub fn snapshot(&self, mut parts: Vec<ShardState>) -> Result<Snapshot, RestoreError> {
+        let tick = parts.first().map_or(Tick(0), |part| part.tick);
+        parts.push(self.collectors.save(self.app, self.program, &self.extent, tick)?);
+        let state = ShardState::merged(&parts)?;
+        Ok(Snapshot { identity: self.program.identity, iterations: self.iterations, digest: self.digest, state })
+    }
+
+    /// What is known of a run that goes on from `snapshot`.
+    ///
+    /// # Errors
+    /// [`RestoreError`] if it is the state of another run.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), RestoreError> {
+        snapshot.check(self.program, self.iterations, self.digest.level(), &self.extent)?;
+        self.digest = snapshot.digest;
+        self.collectors.restore(self.app, self.program, &self.extent, &snapshot.state)
     }
 
     /// The run digest of the epochs that all shards have reached.
@@ -146,7 +174,7 @@ impl<'a> Gathering<'a> {
     /// The outcome of a run that all shards have executed up to `tick`; that is the end, if it is done.
     #[must_use]
     pub fn finish(mut self, tick: Tick) -> Outcome {
-        for (channel, (outcome, recorded)) in self.collectors.into_values().filter_map(Collector::finish) {
+        for (channel, (outcome, recorded)) in self.collectors.finish() {
             self.channels[channel] = outcome;
             self.recorded.extend(recorded.map(|words| (channel, words)));
         }
@@ -162,19 +190,71 @@ impl<'a> Gathering<'a> {
     }
 }
 
-/// Observers of the channels whose producers are spread over shards.
-fn collectors(
-    app: &App,
-    program: &Program,
-    options: &RunOptions,
-    partition: &Partition,
-) -> Result<BTreeMap<ChannelId, Collector>, EngineError> {
-    let spread = setup::spread(program, partition);
-    let channels = options.channels.iter().chain(&options.record).copied();
-    let channels: BTreeSet<ChannelId> = channels.filter(|&id| spread[app.channels()[id].source]).collect();
-    let collector = |id| {
-        let tap = setup::ordered_tap(app, program, options, id, setup::spans(app, id), 0, Vec::new())?;
-        Ok((id, Collector::new(tap)))
-    };
-    channels.into_iter().map(collector).collect()
+impl Collectors {
+    pub(super) fn new(
+        app: &App,
+        program: &Program,
+        options: &RunOptions,
+        partition: &Partition,
+    ) -> Result<Self, EngineError> {
+        let spread = setup::spread(program, partition);
+        let channels = options.channels.iter().chain(&options.record).copied();
+        let channels: BTreeSet<ChannelId> = channels.filter(|&id| spread[app.channels()[id].source]).collect();
+        let collector = |id| {
+            let tap = setup::ordered_tap(app, program, options, id, setup::spans(app, id), 0, Vec::new())?;
+            Ok((id, Collector::new(tap)))
+        };
+        channels.into_iter().map(collector).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Takes tokens of one shard; false if there is no such channel.
+    pub(super) fn take(&mut self, tokens: &SpreadTokens) -> bool {
+        self.0.get_mut(&tokens.channel).map(|collector| collector.take(tokens)).is_some()
+    }
+
+    /// What they know at `tick`, up to which all tokens have come, and none after.
+    ///
+    /// # Errors
+    /// [`RestoreError::Tokens`] otherwise.
+    pub(super) fn save(
+        &self,
+        app: &App,
+        program: &Program,
+        extent: &Extent,
+        tick: Tick,
+    ) -> Result<ShardState, RestoreError> {
+        let mut state = ShardState { tick, ..ShardState::default() };
+        if !self.0.is_empty() {
+            let ended = Ended::before(program, extent, tick);
+            for (&channel, collector) in &self.0 {
+                let (next, late) = ended.of(app.channels()[channel].source);
+                if !collector.has(next, late) {
+                    return Err(RestoreError::Tokens { channel, tick });
+                }
+                state.channels.push(channel, |words| collector.save(words));
+            }
+        }
+        Ok(state)
+    }
+
+    pub(super) fn restore(
+        &mut self,
+        app: &App,
+        program: &Program,
+        extent: &Extent,
+        state: &ShardState,
+    ) -> Result<(), RestoreError> {
+        let ended = Ended::before(program, extent, state.tick);
+        for (&channel, collector) in &mut self.0 {
+            let mut section = Section::new(&state.channels, channel);
+            let (next, late) = ended.of(app.channels()[channel].source);
+            collector.restore(next, late, &mut section);
+            section.end("channel")?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> impl Iterator<Item = (ChannelId, TapOutcome)> {
+        self.0.into_values().filter_map(Collector::finish)
+    }
 }

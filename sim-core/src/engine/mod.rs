@@ -15,6 +15,7 @@ mod layout;
 mod observe;
 mod setup;
 mod sites;
+mod snapshot;
 mod threads;
 mod trace;
 mod window;
@@ -27,6 +28,7 @@ pub use fault::PlantedFault;
 pub use gathering::{GatherError, Gathering};
 pub use hot::RING_BYTES_PER_FRAME;
 pub use observe::SpreadTokens;
+pub use snapshot::{RestoreError, Sections, ShardState, Snapshot, SnapshotError};
 pub use trace::{Event, What};
 pub use worker::{ReceiveError, Shard};
 
@@ -128,6 +130,9 @@ pub enum EngineError {
         /// How many.
         words: u64,
     },
+    /// A state from which the run cannot go on.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// A user's firing panicked.
     #[error(transparent)]
     Firing(#[from] FiringPanic),
@@ -165,20 +170,69 @@ impl<'a> Engine<'a> {
         options: &RunOptions,
         partition: &Partition,
     ) -> Result<Self, EngineError> {
+        Self::from(app, program, options, partition, None)
+    }
+
+    /// The same from the state that a run of the same program with the same options had at the end of an epoch, however
+    /// many threads it had.
+    ///
+    /// # Errors
+    /// [`EngineError`], all but a panic; [`EngineError::Restore`] if it is the state of another run.
+    ///
+    /// # Panics
+    /// If the partition is for another number of nodes.
+    pub fn resume(
+        app: &'a App,
+        program: &'a Program,
+        options: &RunOptions,
+        partition: &Partition,
+        snapshot: &Snapshot,
+    ) -> Result<Self, EngineError> {
+        Self::from(app, program, options, partition, Some(snapshot))
+    }
+
+    fn from(
+        app: &'a App,
+        program: &'a Program,
+        options: &RunOptions,
+        partition: &Partition,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Self, EngineError> {
         assert_eq!(partition.nodes(), program.nodes(), "the partition is of this machine");
         setup::check(app, program, options)?;
         let extent = Extent::new(program, options.iterations)?;
         let cuts = Cut::all(program, partition, &extent);
         let shard = |id| Shard::with_cuts(app, program, options, partition, id, &extent, &cuts);
-        let shards: Vec<Shard<'a>> = partition.ids().map(shard).collect::<Result<_, _>>()?;
+        let mut shards: Vec<Shard<'a>> = partition.ids().map(shard).collect::<Result<_, _>>()?;
+        let mut gathering = Gathering::new(app, program, options, partition)?;
+        if let Some(snapshot) = snapshot {
+            shards.iter_mut().try_for_each(|shard| shard.restore(snapshot))?;
+            gathering.restore(snapshot)?;
+        }
         Ok(Self {
             team: Team::new(&shards, program.metacycle),
-            gathering: Gathering::new(app, program, options, partition)?,
+            gathering,
             shards,
             extent,
-            metacycle: 0,
+            metacycle: snapshot.map_or(0, |snapshot| snapshot.state.tick.0 / program.metacycle),
             failed: None,
         })
+    }
+
+    /// Metacycles from where the run stands to the next end of an epoch, where its state can be taken.
+    #[must_use]
+    pub fn metacycles_to_epoch(&self) -> u64 {
+        let epoch = self.shards[0].epoch_metacycles();
+        (epoch - self.metacycle % epoch).unsigned_abs()
+    }
+
+    /// The state of the run, from which it can go on with any number of threads.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] if the run stands between two epochs, or the application has an opaque state.
+    pub fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
+        let parts = self.shards.iter().map(Shard::save).collect::<Result<_, _>>()?;
+        Ok(self.gathering.snapshot(parts).expect(OWN_SHARDS))
     }
 
     /// Executes up to `metacycles` metacycles more.

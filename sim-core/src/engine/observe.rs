@@ -1,5 +1,6 @@
 //! Observed channels: digests and recordings of the produced tokens, in the order of the producer's firings.
 
+use super::worker::Section;
 use crate::digest::ChannelDigest;
 use crate::ids::ChannelId;
 use crate::run::ChannelOutcome;
@@ -122,6 +123,36 @@ impl Tap {
         }
     }
 
+    /// Appends what the rest of the run depends on: number of words, digest, recorded words, and the words of the firings
+    /// `late`, which ended although firing `next` has not.
+    pub(super) fn save(&self, next: u64, late: &[u64], words: &mut Vec<u64>) {
+        self.sink.save(words);
+        match &self.late {
+            Late::Reorder(held) => {
+                assert_eq!(held.next, next, "what has ended was observed");
+                for &index in late {
+                    let (_, count) = self.spans[(index % self.spans.len() as u64) as usize];
+                    words.extend_from_slice(&held.words[held.place(index) * held.place_words..][..count]);
+                }
+            }
+            Late::Never | Late::Spread(_) => assert!(late.is_empty(), "firings end in order"),
+        }
+    }
+
+    /// Takes what [`Self::save`] appended, from whatever observer.
+    pub(super) fn restore(&mut self, next: u64, late: &[u64], section: &mut Section<'_>) {
+        self.sink.restore(section);
+        if let Late::Reorder(held) = &mut self.late {
+            held.next = next;
+            for &index in late {
+                let (_, count) = self.spans[(index % self.spans.len() as u64) as usize];
+                let (place, words) = (held.place(index), section.take(count));
+                held.ended[place] = true;
+                held.words[place * held.place_words..][..words.len()].copy_from_slice(words);
+            }
+        }
+    }
+
     /// What was digested and recorded; nothing if it was handed on.
     pub(super) fn finish(self) -> Option<(ChannelId, TapOutcome)> {
         if self.is_spread() {
@@ -160,6 +191,27 @@ impl Collector {
         }
     }
 
+    /// Whether it has the firings before `next`, those of `late`, and no other.
+    pub(super) fn has(&self, next: u64, late: &[u64]) -> bool {
+        self.next == next && self.waiting.keys().eq(late)
+    }
+
+    /// The same as [`Tap::save`].
+    pub(super) fn save(&self, words: &mut Vec<u64>) {
+        self.tap.sink.save(words);
+        words.extend(self.waiting.values().flatten());
+    }
+
+    /// The same as [`Tap::restore`].
+    pub(super) fn restore(&mut self, next: u64, late: &[u64], section: &mut Section<'_>) {
+        self.tap.sink.restore(section);
+        self.next = next;
+        for &index in late {
+            let (_, count) = self.tap.spans[(index % self.tap.spans.len() as u64) as usize];
+            self.waiting.insert(index, section.take(count).to_vec());
+        }
+    }
+
     /// What was digested and recorded.
     pub(super) fn finish(self) -> Option<(ChannelId, TapOutcome)> {
         self.tap.finish()
@@ -174,6 +226,21 @@ impl Sink {
         }
         if let Some(record) = &mut self.record {
             record.extend_from_slice(words);
+        }
+    }
+
+    /// Appends number of words, digest and recorded words.
+    fn save(&self, words: &mut Vec<u64>) {
+        words.extend([self.words, self.digest.map_or(0, |digest| digest.0)]);
+        words.extend(self.record.iter().flatten());
+    }
+
+    fn restore(&mut self, section: &mut Section<'_>) {
+        self.words = section.word();
+        let digest = section.word();
+        self.digest = self.digest.map(|_| ChannelDigest(digest));
+        if let Some(record) = &mut self.record {
+            record.extend_from_slice(section.take(usize::try_from(self.words).unwrap_or(usize::MAX)));
         }
     }
 }

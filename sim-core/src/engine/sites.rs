@@ -4,7 +4,7 @@
 //! alive before tick E follow from arithmetic: those that are written before E, less those whose last read is before E.
 
 use super::extent::Extent;
-use super::layout::{Layout, Parts, Ring};
+use super::layout::{Layout, Ring};
 use crate::ids::{LinkId, NodeId};
 use crate::program::{FiringId, FrameId, ProductId, Program, RotatingAddress};
 use crate::time::Tick;
@@ -64,13 +64,13 @@ impl Place {
 }
 
 impl Sites {
-    pub(super) fn new(parts: &Parts<'_, '_>, layout: &Layout) -> Self {
-        let program = parts.program;
+    /// Those of the nodes of `layout`.
+    pub(super) fn new(program: &Program, layout: &Layout) -> Self {
         let mut sites = Self { starts: vec![0], frame_starts: vec![0], ..Self::default() };
         let mut here: Vec<Here> = Vec::new();
         let mut readers: Vec<(ProductId, u32, Reader)> = Vec::new();
-        let incoming = by_node(parts, |ends| ends.target);
-        let outgoing = by_node(parts, |ends| ends.source);
+        let incoming = by_node(program, layout, |ends| ends.target);
+        let outgoing = by_node(program, layout, |ends| ends.source);
         for plan in &layout.nodes {
             here.clear();
             readers.clear();
@@ -139,15 +139,7 @@ impl Sites {
     pub(super) fn frames_in_flight(&self, now: &Now<'_>, number: usize, mut take: impl FnMut(LinkId, Tick, Place)) {
         let range = self.frame_starts[number] as usize..self.frame_starts[number + 1] as usize;
         for &(id, link) in &self.frames[range] {
-            let frame = &now.program.frames[id];
-            let arrives = Tick(frame.sent.0 + now.program.links[link].latency.0);
-            let ring = now.layout.ring(frame.product);
-            for activation in
-                now.extent.before(arrives, frame.place, now.end)..now.extent.before(frame.sent, frame.place, now.end)
-            {
-                let sent = Tick(frame.sent.0 + activation * now.program.metacycle);
-                take(link, sent, Place { ring, activation, word: frame.word });
-            }
+            now.flying(id, link, |sent, place| take(link, sent, place));
         }
     }
 
@@ -158,6 +150,27 @@ impl Sites {
             + size_of_val(&*self.readers)
             + size_of_val(&*self.frame_starts)
             + size_of_val(&*self.frames)
+    }
+}
+
+/// Words of the frames that are on `link`, which touches nodes of the shard, in canonical order: by slot, then by tick.
+pub(super) fn in_flight(now: &Now<'_>, link: LinkId, mut take: impl FnMut(Place)) {
+    for (id, _) in now.program.frames_of(link) {
+        now.flying(id, link, |_, place| take(place));
+    }
+}
+
+impl Now<'_> {
+    /// The activations of a frame that are sent and have not arrived: tick of sending, word.
+    fn flying(&self, id: FrameId, link: LinkId, mut take: impl FnMut(Tick, Place)) {
+        let frame = &self.program.frames[id];
+        let arrives = Tick(frame.sent.0 + self.program.links[link].latency.0);
+        let ring = self.layout.ring(frame.product);
+        let before = |tick: Tick| self.extent.before(tick, frame.place, self.end);
+        for activation in before(arrives)..before(frame.sent) {
+            let sent = Tick(frame.sent.0 + activation * self.program.metacycle);
+            take(sent, Place { ring, activation, word: frame.word });
+        }
     }
 }
 
@@ -199,10 +212,11 @@ impl Reader {
 }
 
 /// Links with frames, by the node at one of their ends.
-fn by_node(parts: &Parts<'_, '_>, end: impl Fn(&crate::machine::Link) -> NodeId) -> Vec<(NodeId, LinkId)> {
-    let links = parts.program.links.iter().map(|(link, ends)| (end(ends), link));
+fn by_node(program: &Program, layout: &Layout, end: impl Fn(&crate::machine::Link) -> NodeId) -> Vec<(NodeId, LinkId)> {
+    let here = |node: NodeId| layout.nodes.binary_search_by_key(&node, |plan| plan.node).is_ok();
+    let links = program.links.iter().map(|(link, ends)| (end(ends), link));
     let mut links: Vec<_> =
-        links.filter(|&(node, link)| parts.here(node) && !parts.program.frames_of.row(link).is_empty()).collect();
+        links.filter(|&(node, link)| !program.frames_of.row(link).is_empty() && here(node)).collect();
     links.sort_unstable();
     links
 }

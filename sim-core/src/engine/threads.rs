@@ -58,7 +58,7 @@ impl Boundary {
             to: cut.to().index(),
             ahead: cut.lookahead().0.min(1 << 40).saturating_add(WINDOWS_AHEAD.saturating_mul(window)),
             words: (0..room).map(|_| AtomicU64::new(0)).collect(),
-            sent_before: Counter::default(),
+            sent_before: Counter(AtomicU64::new(sender.position().0 as u64)),
             written: Counter::default(),
             read: Counter::default(),
         }
@@ -96,7 +96,7 @@ impl Boundary {
 impl Team {
     pub(super) fn new(shards: &[Shard<'_>], metacycle: i64) -> Self {
         let mut team = Self {
-            progress: shards.iter().map(|_| Progress::new(Tick(0))).collect(),
+            progress: shards.iter().map(|shard| Progress::new(shard.position())).collect(),
             boundaries: Vec::new(),
             incoming: vec![Vec::new(); shards.len()],
             outgoing: vec![Vec::new(); shards.len()],

@@ -4,6 +4,10 @@
 //! lets it run as far as these allow ([`Shard::advance`]), and carries away what it sends ([`Shard::send`]). A shard that
 //! holds all nodes is the serial engine.
 
+mod state;
+
+pub(super) use state::Section;
+
 use super::epoch::{EpochPart, Epochs};
 use super::extent::Extent;
 use super::hot::{self, Stage};
@@ -29,6 +33,7 @@ pub struct Shard<'a> {
     app: &'a App,
     program: &'a Program,
     extent: Extent,
+    iterations: u64,
     level: DigestLevel,
     /// Metacycles from one epoch's end to the next.
     epoch_metacycles: i64,
@@ -46,6 +51,8 @@ pub struct Shard<'a> {
     closed: Vec<EpochPart>,
     /// The end of an epoch that is executed but not closed: words that arrive in it may be missing.
     due: Option<Tick>,
+    /// The last such end before which everything has arrived.
+    settled: Tick,
     /// The tick before which the frames of this shard's nodes are sent.
     sent_before: Tick,
     /// The next window: its metacycle and part.
@@ -191,15 +198,17 @@ impl<'a> Shard<'a> {
             id,
             app,
             program,
+            iterations: options.iterations,
             level: options.digest,
             epoch_metacycles: crate::digest::epoch_ticks(program.metacycle) / program.metacycle,
             imports: incoming.iter().map(import).collect(),
             exports: outgoing.map(export).collect(),
             sends: if events { setup::sends(&parts, &layout) } else { Vec::new() },
             activity: setup::activity(&parts, &layout),
-            epochs: Epochs::new(&parts, &layout, options.digest),
+            epochs: Epochs::new(program, &layout, options.digest),
             closed: Vec::new(),
             due: None,
+            settled: Tick(0),
             sent_before: Tick(0),
             extent: extent.clone(),
             layout,
@@ -359,9 +368,11 @@ impl<'a> Shard<'a> {
         self.settle();
         if let Some(end) = self.due {
             if self.has_arrived(end) {
-                self.due = None;
+                (self.due, self.settled) = (None, end);
                 self.imports.iter_mut().for_each(|import| import.place(end, &mut self.stage.words));
-                self.close_epoch(end);
+                if self.level != DigestLevel::Off {
+                    self.close_epoch(end);
+                }
             }
             return Ok(self.due.is_none());
         }
@@ -400,15 +411,14 @@ impl<'a> Shard<'a> {
         let length = self.program.metacycle;
         let end = Tick(after * length + window.parts[part].start).min(self.extent.end);
         let needs = Tick((metacycles.end - 1) * length + window.parts[self.part].end).min(end);
-        let closes = part == 0 && (after == epoch || after == self.extent.metacycles());
-        Next {
-            metacycles,
-            part: self.part,
-            needs,
-            end,
-            after: (after, part),
-            closes: closes && self.level != DigestLevel::Off,
-        }
+        let closes = part == 0 && self.closes(after, limit);
+        Next { metacycles, part: self.part, needs, end, after: (after, part), closes }
+    }
+
+    /// Whether an epoch ends at the start of `metacycle`. Without a run digest only whoever stops there wants to know.
+    fn closes(&self, metacycle: i64, limit: i64) -> bool {
+        let ends = metacycle % self.epoch_metacycles == 0 || metacycle == self.extent.metacycles();
+        ends && (self.level != DigestLevel::Off || metacycle == limit)
     }
 
     /// Whether everything that `window` needs was received.
@@ -477,9 +487,9 @@ impl<'a> Shard<'a> {
         if self.level != DigestLevel::Off {
             let epoch = (self.metacycle / self.epoch_metacycles + 1) * self.epoch_metacycles;
             target = target.min(epoch);
-            if target == epoch || target == self.extent.metacycles() {
-                self.due = Some(Tick(target * self.program.metacycle).min(self.extent.end));
-            }
+        }
+        if self.closes(target, limit) {
+            self.due = Some(Tick(target * self.program.metacycle).min(self.extent.end));
         }
         self.metacycle = target;
         self.settle();

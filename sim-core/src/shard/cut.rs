@@ -59,6 +59,13 @@ pub(crate) struct Cursor {
     position: usize,
 }
 
+impl Cursor {
+    /// At the start of metacycle `metacycle`.
+    pub(crate) const fn at(metacycle: i64) -> Self {
+        Self { metacycle, position: 0 }
+    }
+}
+
 impl Cut {
     /// All cuts of a run, by (from, to).
     pub(crate) fn all(program: &Program, partition: &Partition, extent: &Extent) -> Vec<Cut> {

@@ -1,22 +1,25 @@
 //! Executes shards: as shard 0, which keeps the outcome, and as any other.
 
+use super::super::checkpoint::{Every, Start, Store, command};
 use super::super::explain;
 use super::super::failure::{Exit, Failure};
 use super::super::progress::Display;
-use super::super::run::{Executed, Prepared, Ready, Run};
+use super::super::run::{Executed, Prepared, Ready};
 use super::super::session::Session;
+use super::super::spec::{self, Shards, Spec};
 use super::rank::Rank;
-use super::spec::{self, Spec};
 use super::stop::{not_joined, stopped};
 use net_runtime::engine::{EngineShard, OutcomeParts, window};
 use net_runtime::proto::rendezvous::Secret;
-use net_runtime::proto::{Cause, Hash, ShardId, Stop, Worker};
+use net_runtime::proto::{Cause, Hash, Neighbour, ShardId, Stop, Worker};
 use net_runtime::quic::{Agreement, Figures, Interrupts, Membership, Observer, Port, host, join, run};
 use serde::Serialize;
-use sim_core::engine::{EngineError, Progress};
+use sim_core::engine::{EngineError, Progress, Snapshot};
+use sim_core::program::Program;
 use sim_core::shard::Partition;
-use sim_core::{RunOptions, Tick, Ticks};
+use sim_core::{App, RunOptions, Tick, Ticks};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How far a shard came, for its last line.
@@ -24,12 +27,13 @@ use std::time::Duration;
 pub(super) struct Progressed {
     pub(super) windows: u64,
     pub(super) stop: Option<Stop>,
+    /// Where checkpoints are, if there are any.
+    pub(super) checkpoints: Option<PathBuf>,
 }
 
 /// What shard 0 needs besides the run.
 pub(super) struct Host<'a> {
     pub(super) session: &'a Session,
-    pub(super) run: &'a Run,
     pub(super) rank: Rank,
     pub(super) port: Port,
     pub(super) secret: Secret,
@@ -45,9 +49,9 @@ impl Host<'_> {
         ready: &Ready<'_>,
         display: &mut Display,
     ) -> Result<Executed, Failure> {
-        let Self { session, run: asked, rank, port, secret, build, progressed } = self;
+        let Self { session, rank, port, secret, build, progressed } = self;
         let Prepared { loaded, machine, calendars, .. } = prepared;
-        let Ready { app, program, options, .. } = *ready;
+        let Ready { run: asked, app, program, options, store, .. } = *ready;
         let partition = Partition::balanced(machine, program, rank.shards);
         if partition.shards() != rank.shards {
             let message =
@@ -56,22 +60,39 @@ impl Host<'_> {
         }
         let failed = |error: EngineError| explain::run(&error.into());
         let options = RunOptions { window: windows(ready, &partition).map_err(failed)?, ..options.clone() };
-        let files = spec::files(asked, loaded, machine, calendars, &options, &partition)?;
+        let shards = Shards {
+            every: every(asked.checkpoint.checkpoint_every)?,
+            checkpoints: asked.checkpoint_folder(),
+            start: start(ready.start)?,
+            partition: partition.clone(),
+        };
+        progressed.checkpoints = Some(shards.checkpoints.clone());
+        let files = spec::files(asked, loaded, machine, calendars, &options, Some(&shards))?;
         let agreement =
             Agreement { build, configuration: spec::configuration(&files), calendars: *program.identity(), seed: 0 };
-        let (worker, neighbours) = EngineShard::new(app, program, &options, &partition, ShardId(0)).map_err(failed)?;
-        let parts = OutcomeParts::new(app, program, &options, &partition).map_err(failed)?;
+        let (worker, neighbours) = worker(app, program, &options, &shards, ShardId(0)).map_err(failed)?;
+        let mut parts = OutcomeParts::new(app, program, &options, &partition).map_err(failed)?;
+        shards.start.iter().try_for_each(|snapshot| parts.restore(snapshot)).map_err(failed)?;
+        let mut checkpoints = Checkpoints { store: None, make: store };
+        if shards.every.is_some() {
+            checkpoints.store()?;
+        }
         let end = worker.end();
         let interrupts = signals(&port)?;
         let membership = host(port, &secret, rank.shards, build, files).map_err(|error| not_joined(&error))?;
-        let mut observer = Observed { session, display: Some(display), parts: Some(parts), end };
+        let mut observer =
+            Observed { session, display: Some(display), parts: Some(parts), checkpoints: Some(checkpoints), end };
         let ended = run(membership, &agreement, neighbours, worker, &interrupts, &mut observer);
         let parts = observer.parts.take().expect("shard 0 has parts");
+        let store = observer.checkpoints.take().and_then(|checkpoints| checkpoints.store);
         display.end();
         let (figures, tick, failure) = match ended {
             Ok((_, figures)) => (figures, end, None),
             Err((stop, figures)) => {
-                let failure = stopped(&stop, 0);
+                let mut failure = stopped(&stop, 0);
+                if let Some(store) = &store {
+                    failure = failure.help(format!("go on with `{}`", command(store.folder(), Some(rank.shards))));
+                }
                 let tick = stop.tick;
                 progressed.stop = Some(stop);
                 (figures, tick, Some(failure))
@@ -96,13 +117,15 @@ pub(super) fn member(
     let interrupts = signals(&port)?;
     let (membership, files): (Membership, _) =
         join(port, host, secret, ShardId(rank.rank), rank.shards, build).map_err(|error| not_joined(&error))?;
-    let Spec { app, machine, calendars, options, partition } = spec::read(session, &files)?;
+    let Spec { app, machine, calendars, options, shards, .. } = spec::read(session, &files)?;
+    let shards = shards.ok_or_else(|| spec::broken("run.json", "it has no partition"))?;
+    progressed.checkpoints = Some(shards.checkpoints.clone());
     let program = calendars::lower(&app, &machine, &calendars).map_err(|error| explain::run(&error.into()))?;
     let agreement =
         Agreement { build, configuration: spec::configuration(&files), calendars: *program.identity(), seed: 0 };
-    let (worker, neighbours) = EngineShard::new(&app, &program, &options, &partition, ShardId(rank.rank))
-        .map_err(|error| explain::run(&error.into()))?;
-    let mut observer = Observed { session, display: None, parts: None, end: worker.end() };
+    let (worker, neighbours) =
+        worker(&app, &program, &options, &shards, ShardId(rank.rank)).map_err(|error| explain::run(&error.into()))?;
+    let mut observer = Observed { session, display: None, parts: None, checkpoints: None, end: worker.end() };
     match run(membership, &agreement, neighbours, worker, &interrupts, &mut observer) {
         Ok((_, figures)) => {
             progressed.windows = figures.windows;
@@ -113,6 +136,59 @@ pub(super) fn member(
             let failure = stopped(&stop, rank.rank);
             progressed.stop = Some(stop);
             Err(failure)
+        }
+    }
+}
+
+/// A shard where the run starts.
+fn worker<'a>(
+    app: &'a App,
+    program: &'a Program,
+    options: &RunOptions,
+    shards: &Shards,
+    id: ShardId,
+) -> Result<(EngineShard<'a>, Vec<Neighbour>), EngineError> {
+    let (mut worker, neighbours) = EngineShard::new(app, program, options, &shards.partition, id)?;
+    shards.start.iter().try_for_each(|snapshot| worker.restore(snapshot))?;
+    shards.every.iter().for_each(|&ticks| worker.save_every(ticks));
+    Ok((worker, neighbours))
+}
+
+/// Ticks from one checkpoint to the next: shards agree on them beforehand, not on a time.
+fn every(every: Option<Every>) -> Result<Option<Ticks>, Failure> {
+    match every {
+        None => Ok(None),
+        Some(Every::Ticks(ticks)) => Ok(Some(Ticks(ticks))),
+        Some(Every::Time(_)) => {
+            let message = "shards take checkpoints at ticks, not at times";
+            Err(Failure::new(Exit::Invalid, "checkpoint::time", message).help("write --checkpoint-every 1000000"))
+        }
+    }
+}
+
+/// The state from which shards start.
+fn start(start: Option<&Start>) -> Result<Option<Snapshot>, Failure> {
+    match start {
+        None => Ok(None),
+        Some(Start::State(snapshot)) => Ok(Some((**snapshot).clone())),
+        Some(Start::Again { .. }) => {
+            let message = "a run with an opaque state is executed again from tick 0 by one process";
+            Err(Failure::new(Exit::Invalid, "checkpoint::opaque", message).help("leave --shards out"))
+        }
+    }
+}
+
+/// Where shard 0 keeps checkpoints.
+struct Checkpoints<'a> {
+    store: Option<Store>,
+    make: &'a dyn Fn() -> Result<Store, Failure>,
+}
+
+impl Checkpoints<'_> {
+    fn store(&mut self) -> Result<&Store, Failure> {
+        match &mut self.store {
+            Some(store) => Ok(store),
+            none => Ok(none.insert((self.make)()?)),
         }
     }
 }
@@ -150,12 +226,21 @@ struct Observed<'a, 'd> {
     display: Option<&'d mut Display>,
     /// On shard 0.
     parts: Option<OutcomeParts<'a>>,
+    /// On shard 0.
+    checkpoints: Option<Checkpoints<'a>>,
     end: Tick,
 }
 
 impl Observer for Observed<'_, '_> {
     fn part(&mut self, from: ShardId, bytes: Vec<u8>) -> Result<(), (Cause, String)> {
-        self.parts.as_mut().expect("only shard 0 is given parts").take(from, &bytes)
+        let parts = self.parts.as_mut().expect("only shard 0 is given parts");
+        parts.take(from, &bytes)?;
+        while let Some(snapshot) = parts.state() {
+            let checkpoints = self.checkpoints.as_mut().expect("shard 0 keeps checkpoints");
+            let kept = checkpoints.store().and_then(|store| store.commit(&Start::State(Box::new(snapshot))));
+            kept.map_err(|failure| (Cause::Storage, failure.to_string()))?;
+        }
+        Ok(())
     }
 
     fn slow(&mut self, neighbour: ShardId, waited: Duration) {

@@ -24,6 +24,6 @@ impl Launch {
         if !self.local {
             return Err(Failure::new(Exit::Invalid, "launch::where", "it is not said where").help("add --local"));
         }
-        supervise::local(session, shards)
+        supervise::local(session, &self.run, shards)
     }
 }

@@ -8,10 +8,10 @@ mod launch;
 mod network;
 mod rank;
 mod shard;
-mod spec;
 mod stop;
 mod supervise;
 
 pub(crate) use launch::Launch;
+pub(crate) use network::build;
 pub(crate) use shard::{ShardCommand, ShardKey};
 pub(crate) use supervise::local;

@@ -1,5 +1,6 @@
 //! `shard`: one of several processes of a run.
 
+use super::super::checkpoint::resume;
 use super::super::failure::{Exit, Failure};
 use super::super::run::Run;
 use super::super::session::Session;
@@ -52,7 +53,7 @@ impl ShardCommand {
             let host = self.network.host()?;
             return member(session, rank, port, host, &secret, build, progressed).map(|()| None);
         }
-        let host = Host { session, run: &self.run, rank, port, secret, build, progressed };
+        let host = Host { session, rank, port, secret, build, progressed };
         self.run.execute(session, |prepared, ready, display| host.execute(prepared, ready, display))
     }
 }
@@ -66,7 +67,7 @@ fn last_line(rank: Rank, failure: &Failure, progressed: &Progressed) -> LastLine
         window: progressed.windows,
         tick: stop.map_or(0, |stop| stop.tick.0),
         message: failure.to_string(),
-        resume: None,
+        resume: progressed.checkpoints.as_deref().and_then(|folder| resume(folder, rank.shards)),
     }
 }
 

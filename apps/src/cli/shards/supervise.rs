@@ -1,7 +1,9 @@
 //! Shards as processes of this host: starts them, passes on what they say, and waits for them.
 
+use super::super::checkpoint::resume;
 use super::super::failure::{Exit, Failure};
 use super::super::files::not_stored;
+use super::super::run::Run;
 use super::super::session::Session;
 use super::stop::LastLine;
 use net_runtime::quic::{Identity, Interrupts, write_private};
@@ -20,8 +22,13 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Starts this very command as `shards` shards on this host, instead of doing it here.
-pub(crate) fn local(session: &Session, shards: u32) -> Result<Option<Exit>, Failure> {
-    let words = shard_words(std::env::args_os().skip(1));
+pub(crate) fn local(session: &Session, run: &Run, shards: u32) -> Result<Option<Exit>, Failure> {
+    let mut words = shard_words(std::env::args_os().skip(1));
+    let checkpoints = run.checkpoint_folder();
+    if run.checkpoint.resume.is_none() && run.checkpoint.checkpoints.is_none() {
+        // Shards that are killed cannot say where they kept them.
+        words.extend(["--checkpoints".into(), checkpoints.clone().into()]);
+    }
     let folder = Scratch::new()?;
     let (secret, address) = (folder.path.join("secret"), folder.path.join("address"));
     write_private(&secret, Identity::secret_text().as_bytes())
@@ -57,7 +64,8 @@ pub(crate) fn local(session: &Session, shards: u32) -> Result<Option<Exit>, Fail
         }
         std::thread::sleep(LOOK);
     }
-    Ok(conclude(processes))
+    let resume = || resume(&checkpoints, shards);
+    Ok(conclude(processes, resume))
 }
 
 /// The words of the command line as those of a shard.
@@ -70,14 +78,14 @@ fn shard_words(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
 }
 
 /// Says how all ended, and what follows for this process.
-fn conclude(processes: Vec<Process>) -> Option<Exit> {
+fn conclude(processes: Vec<Process>, resume: impl Fn() -> Option<String>) -> Option<Exit> {
     let ends: Vec<End> = processes.into_iter().map(Process::end).collect();
     // Shard 0 decides why a run ends; if it cannot, another one knows.
     let told = ends.iter().find_map(|end| end.last.clone());
     let killed = ends.iter().find(|end| end.status.signal().is_some());
     let worst = ends.iter().find(|end| !end.status.success())?;
     let line = match (told, killed) {
-        (Some(line), _) => LastLine { shard: None, ..line },
+        (Some(line), _) => LastLine { shard: None, resume: line.resume.clone().or_else(resume), ..line },
         (None, Some(end)) => LastLine {
             code: Exit::PeerLost as u8,
             shard: None,
@@ -85,7 +93,7 @@ fn conclude(processes: Vec<Process>) -> Option<Exit> {
             window: 0,
             tick: 0,
             message: format!("shard {} was killed by signal {}", end.rank, end.status.signal().unwrap_or(0)),
-            resume: None,
+            resume: resume(),
         },
         (None, None) => LastLine {
             code: worst.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
@@ -94,7 +102,7 @@ fn conclude(processes: Vec<Process>) -> Option<Exit> {
             window: 0,
             tick: 0,
             message: format!("shard {} ended with {}", worst.rank, worst.status),
-            resume: None,
+            resume: resume(),
         },
     };
     line.tell();

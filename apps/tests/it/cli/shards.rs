@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 /// Iterations of a run that takes longer than any test.
 const LONG: &str = "1000000000";
 
 /// Shards that end when the test does.
-struct Shards {
+pub(super) struct Shards {
     children: Vec<Child>,
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
 }
 
 impl Drop for Shards {
@@ -47,7 +47,7 @@ fn start(folder: &Path, rank: usize, count: usize, words: &str, address: &str) -
 }
 
 /// Waits until `ready` gives something.
-fn wait<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+pub(super) fn wait<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
         if let Some(found) = ready() {
@@ -59,7 +59,7 @@ fn wait<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
 }
 
 impl Shards {
-    fn start(name: &str, count: usize, words: &str) -> Self {
+    pub(super) fn start(name: &str, count: usize, words: &str) -> Self {
         let folder = folder(name);
         secret(&folder, "secret", "of this test", 0o600);
         let mut shards = Self { children: vec![start(&folder, 0, count, words, "")], folder };
@@ -75,7 +75,7 @@ impl Shards {
     }
 
     /// Waits until all have done some work together: their processors' time grows only then.
-    fn under_way(&self) {
+    pub(super) fn under_way(&self) {
         for child in &self.children {
             let busy = || {
                 let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).ok()?;
@@ -86,12 +86,12 @@ impl Shards {
         }
     }
 
-    fn signal(&self, rank: usize, signal: Signal) {
+    pub(super) fn signal(&self, rank: usize, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.children[rank].id()).unwrap()), signal).unwrap();
     }
 
     /// The exit code of a shard, and its last line if it has one.
-    fn end(&mut self, rank: usize) -> (Option<i32>, Value) {
+    pub(super) fn end(&mut self, rank: usize) -> (Option<i32>, Value) {
         let child = &mut self.children[rank];
         let status = wait("an end", || child.try_wait().unwrap());
         let told = fs::read_to_string(self.folder.join(format!("err.{rank}"))).unwrap();

@@ -1,0 +1,244 @@
+//! All that a run is, as files: shard 0 sends them to the others, so that no file system has to be shared, and checkpoints
+//! keep them, so that a run goes on from a folder alone.
+
+use super::compile::machine_ron;
+use super::failure::{Exit, Failure, SourceText};
+use super::files::read_bytes;
+use super::load::{self, GRAPH_FILE, LoadedApp, MACHINE_FILE, Origin};
+use super::run::Run;
+use super::session::Session;
+use super::{builtin, explain, tokens};
+use crate::formats;
+use crate::pipeline::{Iterations, feed};
+use calendars::CalendarSet;
+use net_runtime::proto::Hash;
+use net_runtime::quic::Files;
+use serde::{Deserialize, Serialize};
+use sim_core::digest::{DigestLevel, RunDigest};
+use sim_core::engine::{ShardState, Snapshot};
+use sim_core::shard::{Partition, ShardId};
+use sim_core::{App, ChannelId, IdVec, Machine, NodeId, RunOptions, Ticks};
+use std::path::PathBuf;
+
+/// The file with what is not an app, a machine or a calendar.
+const RUN_FILE: &str = "run.json";
+const CALENDARS_FILE: &str = load::CALENDARS_FILE;
+/// The file with the state from which shards start: run digest, then words.
+const STATE_FILE: &str = "state";
+/// Before the name of a fed source: the folder of its tokens.
+pub(crate) const INPUT: &str = "input/";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RunFile {
+    app: AppName,
+    iterations: u64,
+    digest: u8,
+    channels: Vec<ChannelId>,
+    record: Vec<ChannelId>,
+    window: Option<Ticks>,
+    /// Who executes what, where that is decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shards: Option<ShardsFile>,
+}
+
+/// What shards must know besides the run.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShardsFile {
+    partition: IdVec<NodeId, ShardId>,
+    /// Ticks from one checkpoint to the next.
+    every: Option<Ticks>,
+    /// The folder of the checkpoints, where shard 0 is.
+    checkpoints: PathBuf,
+}
+
+/// How shards execute a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Shards {
+    pub(crate) partition: Partition,
+    /// Ticks from one checkpoint to the next.
+    pub(crate) every: Option<Ticks>,
+    /// The folder of the checkpoints, where shard 0 is.
+    pub(crate) checkpoints: PathBuf,
+    /// Where they start, if not at tick 0.
+    pub(crate) start: Option<Snapshot>,
+}
+
+/// Where another process finds the application.
+#[derive(Serialize, Deserialize)]
+enum AppName {
+    /// In the file with the graph.
+    Graph,
+    /// In the library.
+    BuiltIn(String),
+    /// In the program itself.
+    Own,
+}
+
+/// A run as its files say.
+pub(crate) struct Spec {
+    pub(crate) loaded: LoadedApp,
+    /// The application with its sources fed.
+    pub(crate) app: App,
+    pub(crate) machine: Machine,
+    pub(crate) calendars: CalendarSet,
+    pub(crate) options: RunOptions,
+    pub(crate) shards: Option<Shards>,
+}
+
+/// The files of a run.
+pub(crate) fn files(
+    run: &Run,
+    loaded: &LoadedApp,
+    machine: &Machine,
+    calendars: &CalendarSet,
+    options: &RunOptions,
+    shards: Option<&Shards>,
+) -> Result<Files, Failure> {
+    let mut files = Files::new();
+    let app = match &loaded.origin {
+        Origin::File(_) => {
+            files.insert(GRAPH_FILE.to_owned(), formats::to_ron(&loaded.app).into_bytes());
+            AppName::Graph
+        }
+        Origin::BuiltIn(name) => AppName::BuiltIn(name.clone()),
+        Origin::Own => AppName::Own,
+        Origin::Fleet(_) => {
+            let message = "a fleet of programs is not run on shards, and leaves no checkpoints";
+            return Err(Failure::new(Exit::Invalid, "usage::fleet_shards", message)
+                .help("leave --shards and --checkpoint-every out"));
+        }
+    };
+    let digest = match options.digest {
+        DigestLevel::Off => 0,
+        DigestLevel::State => 1,
+        DigestLevel::Events => 2,
+    };
+    let described = RunFile {
+        app,
+        iterations: options.iterations,
+        digest,
+        channels: options.channels.clone(),
+        record: options.record.clone(),
+        window: options.window,
+        shards: shards.map(|shards| ShardsFile {
+            partition: machine.nodes().ids().map(|node| shards.partition.shard_of(node)).collect(),
+            every: shards.every,
+            checkpoints: shards.checkpoints.clone(),
+        }),
+    };
+    if let Some(snapshot) = shards.and_then(|shards| shards.start.as_ref()) {
+        let words = snapshot.state.to_words().into_iter().flat_map(u64::to_le_bytes);
+        files.insert(STATE_FILE.to_owned(), snapshot.digest.chain().iter().copied().chain(words).collect());
+    }
+    files.insert(RUN_FILE.to_owned(), serde_json::to_vec(&described).expect("plain data"));
+    files.insert(MACHINE_FILE.to_owned(), machine_ron(machine).into_bytes());
+    files.insert(CALENDARS_FILE.to_owned(), calendars::to_ron(calendars).into_bytes());
+    for (name, path) in &run.input {
+        files.insert(format!("{INPUT}{name}"), read_bytes(path)?);
+    }
+    Ok(files)
+}
+
+/// The names of the sources that `files` have tokens for.
+pub(crate) fn inputs(files: &Files) -> impl Iterator<Item = &str> {
+    files.keys().filter_map(|file| file.strip_prefix(INPUT))
+}
+
+/// Hash of everything that is configured.
+pub(crate) fn configuration(files: &Files) -> Hash {
+    let mut hasher = blake3::Hasher::new_derive_key("tidelock 2026 configuration of a run");
+    for (name, content) in files {
+        for part in [name.as_bytes(), content] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// Reads what [`files`] wrote.
+pub(crate) fn read(session: &Session, files: &Files) -> Result<Spec, Failure> {
+    let text = |name: &str| -> Result<SourceText, Failure> {
+        let bytes = files.get(name).ok_or_else(|| broken(name, "it is missing"))?;
+        let text = String::from_utf8(bytes.clone()).map_err(|_| broken(name, "it is no text"))?;
+        Ok(SourceText { name: name.to_owned(), text })
+    };
+    let described: RunFile =
+        serde_json::from_str(&text(RUN_FILE)?.text).map_err(|error| broken(RUN_FILE, &error.to_string()))?;
+    let source = text(MACHINE_FILE)?;
+    let spec: sim_core::machine::MachineSpec =
+        formats::read_ron(&source.text).map_err(|error| explain::format(&error, &source))?;
+    let machine = spec.build().map_err(|error| explain::spec(&error, &source))?;
+    let calendars =
+        calendars::from_ron(&text(CALENDARS_FILE)?.text).map_err(|error| broken(CALENDARS_FILE, &error.to_string()))?;
+    let (app, origin) = match described.app {
+        AppName::Graph => {
+            let source = text(GRAPH_FILE)?;
+            let app = formats::read_graph(GRAPH_FILE, source.text.as_bytes());
+            (app.map_err(|error| explain::format(&error, &source))?, Origin::File(source))
+        }
+        AppName::BuiltIn(name) => (builtin::make(&name, Some(&machine))?, Origin::BuiltIn(name)),
+        AppName::Own => match &session.own {
+            Some(own) => (own()?, Origin::Own),
+            None => return Err(broken(RUN_FILE, "the application is in another program")),
+        },
+    };
+    let digest = match described.digest {
+        0 => DigestLevel::Off,
+        1 => DigestLevel::State,
+        _ => DigestLevel::Events,
+    };
+    let fed = fed(&app, files, described.iterations)?;
+    let options = RunOptions {
+        iterations: described.iterations,
+        digest,
+        channels: described.channels,
+        record: described.record,
+        window: described.window,
+        ..RunOptions::default()
+    };
+    let start = files.get(STATE_FILE).map(|bytes| state(bytes, &options, calendars.identity(&machine))).transpose()?;
+    let shards = described.shards.map(|shards| self::shards(shards, &machine, start)).transpose()?;
+    Ok(Spec { loaded: LoadedApp { app, origin }, app: fed, machine, calendars, options, shards })
+}
+
+fn shards(file: ShardsFile, machine: &Machine, start: Option<Snapshot>) -> Result<Shards, Failure> {
+    let ShardsFile { partition, every, checkpoints } = file;
+    let partition = Partition::new(partition).map_err(|error| broken(RUN_FILE, &error.to_string()))?;
+    if partition.nodes() != machine.nodes().len() {
+        return Err(broken(RUN_FILE, "the partition is of another machine"));
+    }
+    Ok(Shards { partition, every, checkpoints, start })
+}
+
+fn state(bytes: &[u8], options: &RunOptions, identity: Hash) -> Result<Snapshot, Failure> {
+    let read = || {
+        let (chain, words) = bytes.split_first_chunk::<32>()?;
+        let (words, rest) = words.as_chunks::<8>();
+        let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+        let state = ShardState::from_words(&words).filter(|_| rest.is_empty())?;
+        let digest = RunDigest::resumed(options.digest, *chain);
+        Some(Snapshot { identity, iterations: options.iterations, digest, state })
+    };
+    read().ok_or_else(|| broken(STATE_FILE, "it is no state of a run"))
+}
+
+fn fed(app: &App, files: &Files, iterations: u64) -> Result<App, Failure> {
+    let mut inputs = Vec::new();
+    for (file, bytes) in files {
+        let Some(name) = file.strip_prefix(INPUT) else { continue };
+        let source = app.actor_named(name).filter(|&actor| app.actors()[actor].fed);
+        let channel = source.and_then(|actor| app.outputs(actor).first().copied());
+        let channel = channel.ok_or_else(|| broken(file, "there is no such source"))?;
+        let words = tokens::from_bytes(&app.channels()[channel], bytes).map_err(|_| broken(file, "a token is cut"))?;
+        inputs.push((name, words));
+    }
+    feed(app, Iterations(iterations), &inputs).map_err(|error| explain::run(&error))
+}
+
+/// A file of a run that cannot be read.
+pub(crate) fn broken(file: &str, why: &str) -> Failure {
+    Failure::new(Exit::Violated, "shard::spec", format!("the file `{file}` of the run is of no use: {why}"))
+}
