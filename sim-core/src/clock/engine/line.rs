@@ -102,15 +102,13 @@ impl Clock {
         self.phase_long_ago(past, time)
     }
 
-    /// The same for a clock whose frequency is constant in both newest segments.
+    /// The same, if `time` is in one of the two newest segments, and their frequencies are constant.
     #[inline]
-    pub(super) fn steady_phase_at<'p>(&self, past: impl FnOnce() -> &'p [Segment], time: i64) -> i128 {
-        if time < self.since_before {
-            return self.phase_long_ago(past(), time);
-        }
+    pub(super) fn steady_phase_at(&self, time: i64) -> Option<i128> {
         // One product for either segment: they meet where the phase is known.
-        let frequency = if time >= self.since { self.frequency } else { self.frequency_before };
-        self.phase + i128::from(frequency) * i128::from(time - self.since)
+        let since = time - self.since;
+        let frequency = if since >= 0 { self.frequency } else { self.frequency_before };
+        (time >= self.since_before).then(|| self.phase + i128::from(frequency) * i128::from(since))
     }
 
     /// Phase at the end of the present segment.
