@@ -1,5 +1,6 @@
 //! Clocks: laws over random networks, and the engine against a frame-by-frame simulation that shares nothing with it.
 
+mod coupled;
 mod faults;
 mod laws;
 mod naive;
