@@ -2,6 +2,7 @@
 
 mod coupled;
 mod faults;
+mod graphs;
 mod laws;
 mod naive;
 mod oracle;
