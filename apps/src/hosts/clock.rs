@@ -39,7 +39,7 @@ impl NodeClock {
         for (node, calendar) in calendars.nodes.iter() {
             for entry in calendar.compute.iter().filter(|entry| entry.actor == actor) {
                 offset = machine.nodes()[node].offset;
-                entries.push((entry.index as usize, (entry.first, entry.slot)));
+                entries.extend(entry.firings().map(|firing| (firing.index as usize, (entry.first, firing.slot))));
             }
         }
         entries.sort_unstable();

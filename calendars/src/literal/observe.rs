@@ -174,10 +174,10 @@ fn accesses(plan: &Plan) -> IdVec<NodeId, Accesses> {
     }
     for (node, calendar) in plan.calendars.nodes.iter() {
         for entry in &calendar.compute {
-            for (start, activation) in plan.all_firings(entry) {
+            for (start, k, activation) in plan.all_firings(entry) {
                 let last = start + Ticks(entry.exec - 1);
                 for (operands, access) in [(&entry.inputs, Access::Read), (&entry.outputs, Access::Write)] {
-                    for address in addresses(operands, activation) {
+                    for address in addresses(operands, k, activation) {
                         add(node, address, last, access);
                     }
                 }

@@ -183,14 +183,14 @@ pub(super) fn whole_frames(phase: i128) -> i64 {
 
 /// A divisor of many dividends: ⌈dividend / divisor⌉ by multiplications, after one division of 64 bits.
 ///
-/// Long division with two digits: each step multiplies the upper half of what is left by a reciprocal that is a little
-/// too small, so that it never takes too much, and leaves 31 bits less.
+/// The dividend times a reciprocal that is a little too small is the quotient, or a little less: the low words of the
+/// remainder tell by how much.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Divisor {
-    /// The divisor with its leading bit at the top.
-    normal: u64,
+    divisor: u64,
+    /// How far the divisor is shifted for its leading bit to be at the top: it is then *normal*.
     shift: u32,
-    /// At most 2⁹⁶ / `normal`.
+    /// At most 2¹²⁶ / normal divisor, and by less than 2⁻⁵⁸ of it smaller.
     reciprocal: u64,
 }
 
@@ -200,34 +200,45 @@ impl Divisor {
     #[inline]
     pub(super) fn new(divisor: i64) -> Self {
         assert!(divisor > 0, "clocks that are asked when they reach a phase run forward");
+        let divisor = divisor as u64;
         let shift = divisor.leading_zeros();
-        let normal = (divisor as u64) << shift;
-        Self { normal, shift, reciprocal: u64::MAX / ((normal >> 32) + 1) }
+        let normal = divisor << shift;
+        // 2⁹⁶ / normal to 30 bits, and to twice as many by a step of Newton's; both rounded down.
+        let rough = u64::MAX / ((normal >> 32) + 1);
+        let missing = (1 << 63) - 1 - (product(normal, rough) >> 33) as u64;
+        Self { divisor, shift, reciprocal: (rough << 30) + ((rough * (missing >> 3)) >> 30) }
     }
 
     /// The smallest quotient whose product is not below `dividend`; 0 for negative ones.
     #[inline]
     pub(super) fn ceil(self, dividend: i128) -> i64 {
+        self.ceil_and_excess(dividend).0
+    }
+
+    /// The same, and by how much its product is above `dividend`.
+    #[inline]
+    pub(super) fn ceil_and_excess(self, dividend: i128) -> (i64, i64) {
         if dividend <= 0 {
-            return 0;
+            return (0, (-dividend) as i64);
         }
         debug_assert!(dividend.leading_zeros() > self.shift, "{dividend} is too long for this divisor");
-        // Rounding up is rounding down of a little more.
-        let product = |a: u64, b: u64| u128::from(a) * u128::from(b);
-        let dividend = ((dividend as u128) << self.shift) + u128::from(self.normal - (1 << self.shift));
-        let first = (product((dividend >> 64) as u64, self.reciprocal) >> 32) as u64;
-        let rest = dividend - product(first, self.normal);
-        // What is left has less than 97 bits.
-        let second = (product((rest >> 33) as u64, self.reciprocal) >> 63) as u64;
-        let mut rest = rest - product(second, self.normal);
-        let mut quotient = first + second;
-        // Hardly ever more than once.
-        while rest >= u128::from(self.normal) {
+        let normal = (dividend as u128) << self.shift;
+        let (high, low) = ((normal >> 64) as u64, normal as u64);
+        let mut quotient = ((product(high, self.reciprocal) + (product(low, self.reciprocal) >> 64)) >> 62) as u64;
+        // The remainder is short as long as quotients have less than 60 bits.
+        let mut rest = (dividend as u64).wrapping_sub(quotient.wrapping_mul(self.divisor));
+        // Hardly ever.
+        while rest >= self.divisor {
             quotient += 1;
-            rest -= u128::from(self.normal);
+            rest -= self.divisor;
         }
-        quotient as i64
+        if rest == 0 { (quotient as i64, 0) } else { (quotient as i64 + 1, (self.divisor - rest) as i64) }
     }
+}
+
+#[inline]
+fn product(a: u64, b: u64) -> u128 {
+    u128::from(a) * u128::from(b)
 }
 
 /// `numerator / denominator`, rounded half to even.
@@ -391,11 +402,13 @@ mod tests {
         }
 
         #[test]
-        fn quotients_are_exact(dividend in -5_i128..1 << 100, short in 0..90_u32, divisor in 1_i64..1 << 53, trim in 0..50_u32) {
+        fn quotients_are_exact(dividend in -5_i128..1 << 100, short in 0..90_u32, divisor in 1_i64..1 << 60, trim in 0..58_u32) {
             let (dividend, divisor) = (dividend >> short, (divisor >> trim).max(1));
             let expected = if dividend <= 0 { 0 } else { (dividend + i128::from(divisor) - 1) / i128::from(divisor) };
-            prop_assume!(expected < 1 << 62 && dividend.leading_zeros() > divisor.leading_zeros());
-            prop_assert_eq!(i128::from(Divisor::new(divisor).ceil(dividend)), expected);
+            prop_assume!(expected < 1 << 60 && dividend.leading_zeros() > divisor.leading_zeros());
+            let (quotient, excess) = Divisor::new(divisor).ceil_and_excess(dividend);
+            prop_assert_eq!(i128::from(quotient), expected);
+            prop_assert_eq!(i128::from(excess), expected * i128::from(divisor) - dividend);
         }
     }
 

@@ -3,6 +3,8 @@
 //! Slow and plain on purpose. Time counts attoseconds, phase 10⁻²⁴ frames. A node's tick m is the first instant at which
 //! its phase has reached m. In a tick a node sends a frame on every outgoing link and reads one from every incoming one.
 //! Constant oscillators and proportional control only.
+//!
+//! Frames carry words: in each tick a node sends its state on all links, and makes its next state of the words it reads.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -52,6 +54,14 @@ struct Wire {
     /// Frames in the buffer as the controller counts them, never bounded, and as they are.
     counter: i128,
     occupancy: i128,
+    /// The words of frames in the buffer and under way, the oldest first.
+    words: VecDeque<u64>,
+}
+
+/// A node's next state, of its state and the words that it reads.
+pub(crate) fn next_state(state: u64, words: impl Iterator<Item = u64>) -> u64 {
+    let mixed = words.fold(state, |state, word| (state ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23));
+    mixed.wrapping_add(1)
 }
 
 pub(crate) struct Naive<'a> {
@@ -69,6 +79,9 @@ pub(crate) struct Naive<'a> {
     /// (node, number, reading, time of measurement, time of act, frequency from then on)
     pub(crate) log: Vec<(usize, i128, i128, i128, i128, i128)>,
     measured_at: Vec<i128>,
+    states: Vec<u64>,
+    /// Per node its ticks: when, and its state afterwards.
+    pub(crate) ticked: Vec<Vec<(i128, u64)>>,
 }
 
 impl<'a> Naive<'a> {
@@ -89,6 +102,8 @@ impl<'a> Naive<'a> {
             watching: false,
             log: Vec::new(),
             measured_at: vec![0; nodes.len()],
+            states: vec![0; nodes.len()],
+            ticked: vec![Vec::new(); nodes.len()],
         };
         for (number, link) in links.iter().enumerate() {
             let frequency = nodes[link.source].frequency;
@@ -105,7 +120,8 @@ impl<'a> Naive<'a> {
                 naive.queue.insert((arrival, 0, number));
                 tick -= 1;
             }
-            naive.wires.push(Wire { flying, counter: link.initial, occupancy: link.initial });
+            let words = std::iter::repeat_n(0, link.initial as usize + flying.len()).collect();
+            naive.wires.push(Wire { flying, counter: link.initial, occupancy: link.initial, words });
         }
         for (node, rhythm) in nodes.iter().enumerate() {
             naive.queue.insert((naive.instant(node, FRAME), 1, node));
@@ -153,17 +169,22 @@ impl<'a> Naive<'a> {
 
     fn tick(&mut self, node: usize) {
         self.clocks[node].ticks += 1;
+        let (state, mut read) = (self.states[node], Vec::new());
         for (number, link) in self.links.iter().enumerate() {
             if link.source == node {
                 let arrival = self.now + link.latency;
                 self.wires[number].flying.push_back(arrival);
+                self.wires[number].words.push_back(state);
                 self.queue.insert((arrival, 0, number));
             }
             if link.target == node {
                 self.wires[number].counter -= 1;
                 self.wires[number].occupancy -= 1;
+                read.push(self.wires[number].words.pop_front().unwrap_or(0));
             }
         }
+        self.states[node] = next_state(state, read.into_iter());
+        self.ticked[node].push((self.now, self.states[node]));
         let next = (self.clocks[node].ticks + 1) * FRAME;
         self.queue.insert((self.instant(node, next), 1, node));
     }

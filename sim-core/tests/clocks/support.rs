@@ -60,7 +60,7 @@ impl Case {
             ..ClockNode::new(GIGAHERTZ.shifted(ppb * 1_000))
         };
         let link = |&(from, to, picos, depth): &(u32, u32, i64, u32)| ClockLink {
-            initial: 3,
+            initial: i64::from(depth).min(3),
             set_point: 2,
             depth: Some(depth),
             ..ClockLink::new(NodeId(from), NodeId(to), Femtos(i128::from(picos) * 1_000))

@@ -6,7 +6,8 @@ use super::super::oscillator::Cursor;
 use super::super::units::{Frequency, PHASE_LIMIT, whole_frames};
 use super::edit::{Agenda, Reach};
 use super::line::{Clock, Segment};
-use super::shard::{Class, NEVER, Rhythm, Shard, Shared, Varying, Wire, ticks};
+use super::shard::{Class, Loop, NEVER, Rhythm, Shard, Shared, Varying, Wire, ticks};
+use super::steady::Wave;
 use super::{ClockEngine, EngineOptions, PerLink};
 use crate::csr::Csr;
 use crate::ids::{Id, IdVec, LinkId, NodeId};
@@ -24,6 +25,7 @@ pub(super) fn engine<C: Controller>(network: &ClockNetwork, control: C, options:
         nominal: network.nominal().0,
         per_frame: network.common_gear(),
         origin: 0,
+        steady: false,
         log: options.first_events > 0,
     };
     let incoming = Csr::group(nodes.len(), network.links().iter().map(|(id, link)| (link.target, id)));
@@ -53,6 +55,7 @@ pub(super) fn engine<C: Controller>(network: &ClockNetwork, control: C, options:
         now: 0,
         round,
         next_round: round,
+        together: 1,
         settled_at: None,
         spread: None,
         spread_most: Frequency(0),
@@ -67,6 +70,8 @@ pub(super) fn engine<C: Controller>(network: &ClockNetwork, control: C, options:
         edits: Vec::new(),
         watch: None,
     };
+    engine.shared.steady = engine.is_steady();
+    engine.set_waves(network);
     engine.exchange();
     engine.set_out(network);
     engine
@@ -152,18 +157,17 @@ fn shard<C: Controller>(
     shard.past = vec![Segment::NONE; (own + copied.len()) * depth];
     shard.clocks.reserve_exact(own + copied.len());
     shard.wires.reserve_exact(own_links().count());
-    for times in [&mut shard.uncorrected, &mut shard.measure_at, &mut shard.excess] {
-        times.reserve_exact(own);
-    }
-    shard.states.reserve_exact(own);
+    shard.loops.reserve_exact(own);
     shard.starts.reserve_exact(own);
     for node in range.clone() {
         let (id, node) = (NodeId(node), &network.nodes()[NodeId(node)]);
         shard.clocks.push(first_clock(node));
-        shard.uncorrected.push(node.oscillator.base().0);
-        shard.states.push(shared.control.start(id, node.warm));
-        shard.measure_at.push(if node.start.0 == 0 { 0 } else { NEVER });
-        shard.excess.push(0);
+        shard.loops.push(Loop {
+            measure_at: if node.start.0 == 0 { 0 } else { NEVER },
+            excess: 0,
+            uncorrected: node.oscillator.base().0,
+            state: shared.control.start(id, node.warm),
+        });
         for &link in incoming.row(id) {
             let source = network.links()[link].source.0;
             let place = if range.contains(&source) {
@@ -199,7 +203,7 @@ fn first_clock(node: &ClockNode) -> Clock {
     let frequency = if node.start.0 == 0 { uncorrected_at_start(node) } else { 0 };
     assert!(node.phase.0 < PHASE_LIMIT, "networks are checked");
     Clock {
-        phase: node.phase.0,
+        phase: node.phase.0 - i128::from(frequency) * i128::from(NEVER),
         until: 0,
         since: -NEVER,
         frequency,
@@ -221,18 +225,40 @@ fn first_wire(network: &ClockNetwork, link: LinkId, source: u32, class: u32) -> 
     Wire { source, class, base: constant - set_point, centring: set_point as i32, least: i32::MAX, most: i32::MIN }
 }
 
+/// Whether clocks remember enough for several rounds at once.
+///
+/// If every link has one back, then a node cannot be ahead of its neighbour by more than what frames and delays of both
+/// take: it waits for the neighbour's clock. Phases are then asked for no further back than that.
+fn may_run_ahead(network: &ClockNetwork) -> bool {
+    let mut pairs: Vec<(NodeId, NodeId)> = network.links().values().map(|link| (link.source, link.target)).collect();
+    pairs.sort_unstable();
+    pairs.iter().all(|&(source, target)| pairs.binary_search(&(target, source)).is_ok())
+        && 2 * (network.longest() - network.shortest_period()) <= network.longest()
+}
+
 /// The uncorrected frequency at time 0 and before.
 fn uncorrected_at_start(node: &ClockNode) -> i64 {
     Cursor::default().piece(&node.oscillator, NodeId(0), 0).frequency
 }
 
 impl<C: Controller> ClockEngine<C> {
+    /// Lets rounds be computed together where that is of use.
+    fn set_waves(&mut self, network: &ClockNetwork) {
+        for shard in &mut self.shards {
+            shard.wave = Wave::of(shard);
+        }
+        let least = self.shards.iter().map(|shard| shard.wave.rounds).min().unwrap_or(1);
+        if least > 1 && may_run_ahead(network) {
+            self.together = least;
+        }
+    }
+
     /// Lets all clocks run that start at time 0.
     fn set_out(&mut self, network: &ClockNetwork) {
         for index in 0..self.shards.len() {
             for place in 0..self.shards[index].nodes() {
                 let shard = &mut self.shards[index];
-                if shard.measure_at[place] == NEVER {
+                if shard.loops[place].measure_at == NEVER {
                     (shard.clocks[place].until, shard.clocks[place].since) = (NEVER, 0);
                     continue;
                 }

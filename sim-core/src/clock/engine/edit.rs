@@ -7,7 +7,7 @@
 use super::super::controller::Controller;
 use super::super::network::ClockNetwork;
 use super::super::units::{Femtos, Frequency, GRAINS, whole_frames};
-use super::shard::{Class, Ramp};
+use super::shard::{Class, Ramp, Wire};
 use super::{BufferFault, ClockEngine};
 use crate::ids::{LinkId, NodeId};
 use std::collections::BTreeMap;
@@ -288,6 +288,7 @@ impl<C: Controller> ClockEngine<C> {
                 Fault::Latency { link, to, over } => self.change_latency(link, to, over),
             }
         }
+        self.shared.steady = self.is_steady();
     }
 
     /// Changes one clock at this very time.
@@ -321,6 +322,13 @@ impl<C: Controller> ClockEngine<C> {
             link,
             Class { latency: to.grains() as i64, plain: class.gear == 1 && ramp.is_none(), ramp, ..class },
         );
+    }
+
+    /// Whether no oscillator varies, and all links are up, have one frame per tick, and keep their latencies.
+    pub(super) fn is_steady(&self) -> bool {
+        let classes = &self.shared.classes;
+        let plain = |wire: &Wire| classes[wire.class as usize].up && classes[wire.class as usize].plain;
+        self.shards.iter().all(|shard| shard.varying.is_empty() && shard.wires.iter().all(plain))
     }
 
     pub(super) fn class(&self, link: LinkId) -> &Class {

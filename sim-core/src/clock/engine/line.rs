@@ -5,12 +5,13 @@ use super::super::units::Divisor;
 
 /// What is known of one clock; a cache line. Times are attoseconds from the engine's origin.
 ///
-/// The phase is stored where it is known last, and earlier ones follow by going back: with exact integers this loses
-/// nothing, and no phase of the past is stored.
+/// Only the phase where the present segment began is stored. Earlier ones follow by going back: with exact integers this
+/// loses nothing. Later ones do not matter to the sources' readers, who are hardly ever ahead: what a node reads off its
+/// neighbours then does not wait for the arithmetic of their latest acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(align(64))]
 pub(super) struct Clock {
-    /// Phase at `until`.
+    /// Phase at `since`.
     pub(super) phase: i128,
     /// When the present segment ends: at the next correction or knot.
     pub(super) until: i64,
@@ -93,28 +94,33 @@ impl Clock {
     pub(super) fn phase_at(&self, past: &[Segment], time: i64) -> i128 {
         debug_assert!(time <= self.until, "asked for {time}, known until {}", self.until);
         if time >= self.since {
-            return self.phase - back(self.frequency, self.slope, self.since, time, self.until);
+            return self.phase + gained(self.frequency, self.slope, time - self.since);
         }
-        let end = self.phase - gained(self.frequency, self.slope, self.until - self.since);
         if time >= self.since_before {
-            return end - back(self.frequency_before, self.slope_before, self.since_before, time, self.since);
+            return self.phase - back(self.frequency_before, self.slope_before, self.since_before, time, self.since);
         }
-        self.phase_long_ago(past, time, end)
+        self.phase_long_ago(past, time)
     }
 
-    /// The same, with the `depth` older segments from `begin` of all clocks' `past`, which are hardly ever looked at.
+    /// The same, if `time` is in one of the two newest segments, and their frequencies are constant.
     #[inline]
-    pub(super) fn phase_in(&self, past: &[Segment], begin: usize, depth: usize, time: i64) -> i128 {
-        if time >= self.since {
-            return self.phase - back(self.frequency, self.slope, self.since, time, self.until);
-        }
-        self.phase_at(&past[begin..begin + depth], time)
+    pub(super) fn steady_phase_at(&self, time: i64) -> Option<i128> {
+        // One product for either segment: they meet where the phase is known.
+        let since = time - self.since;
+        let frequency = if since >= 0 { self.frequency } else { self.frequency_before };
+        (time >= self.since_before).then(|| self.phase + i128::from(frequency) * i128::from(since))
+    }
+
+    /// Phase at the end of the present segment.
+    #[inline]
+    pub(super) fn phase_at_end(&self) -> i128 {
+        self.phase + gained(self.frequency, self.slope, self.until - self.since)
     }
 
     #[cold]
-    fn phase_long_ago(&self, past: &[Segment], time: i64, phase_since: i128) -> i128 {
+    fn phase_long_ago(&self, past: &[Segment], time: i64) -> i128 {
         let mut end = self.since_before;
-        let mut phase = phase_since - gained(self.frequency_before, self.slope_before, self.since - end);
+        let mut phase = self.phase - gained(self.frequency_before, self.slope_before, self.since - end);
         for segment in past {
             if time >= segment.since {
                 return phase - back(segment.frequency, segment.slope, segment.since, time, end);
@@ -140,9 +146,10 @@ impl Clock {
         [now, before].into_iter().chain(past.iter().copied())
     }
 
-    /// Begins a new segment where the present one ends. `until` and `phase` are then to be set.
+    /// Begins a new segment where the present one ends. `until` is then to be set.
     #[inline]
     pub(super) fn turn(&mut self, past: &mut [Segment], frequency: i64, slope: i32) {
+        self.phase = self.phase_at_end();
         let mut older =
             Segment { since: self.since_before, frequency: self.frequency_before, slope: self.slope_before };
         for segment in past {

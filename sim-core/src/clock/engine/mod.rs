@@ -10,6 +10,7 @@ mod line;
 mod observe;
 mod shard;
 mod statistics;
+mod steady;
 mod watch;
 
 pub use edit::{Edit, EditError, EditKind, Fault};
@@ -23,7 +24,7 @@ use super::units::{Femtos, Frequency};
 use crate::ids::{LinkId, NodeId};
 use edit::{Agenda, Reach};
 use shard::{Shard, Shared};
-use statistics::Tally;
+use statistics::{Extremes, Tally};
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use watch::Watch;
@@ -72,6 +73,8 @@ pub struct ClockEngine<C: Controller = Control> {
     /// Rounds end at multiples of this many attoseconds, so that observers do not change what rounds observe.
     round: i128,
     next_round: i128,
+    /// How many rounds may be computed together.
+    together: usize,
     /// Since when the spread has been within tolerance.
     settled_at: Option<i128>,
     spread: Option<(Frequency, Frequency)>,
@@ -110,32 +113,47 @@ impl<C: Controller> ClockEngine<C> {
         let until = until.grains();
         while self.now < until {
             let edit = self.agenda.next().filter(|&at| at < until);
-            let end = edit.unwrap_or(until).min(self.next_round);
-            self.compute(end);
-            self.now = end;
-            if end == self.next_round {
-                self.next_round += self.round;
-                self.observe_round(end);
+            let ends = self.rounds_before(edit.unwrap_or(until));
+            self.compute(&ends);
+            for (round, end) in ends.into_iter().enumerate() {
+                self.now = end;
+                if end == self.next_round {
+                    self.next_round += self.round;
+                    self.observe_round(end, round);
+                }
             }
-            if edit == Some(end) {
+            if edit == Some(self.now) {
                 self.apply_due_edits();
             }
         }
     }
 
-    /// Computes the events between now and `end`.
-    fn compute(&mut self, end: i128) {
+    /// Where the next rounds end that may be computed together, not after `limit`.
+    fn rounds_before(&self, limit: i128) -> Vec<i128> {
+        let together = if self.shared.steady && !self.shared.log && self.watch.is_none() { self.together } else { 1 };
+        let mut ends = vec![limit.min(self.next_round)];
+        while ends.len() < together && ends[ends.len() - 1] + self.round <= limit {
+            ends.push(ends[ends.len() - 1] + self.round);
+        }
+        ends
+    }
+
+    /// Computes the events between now and the last of `ends`.
+    fn compute(&mut self, ends: &[i128]) {
         const REBASE: i128 = 1 << 59;
+        let end = *ends.last().expect("there is a round to compute");
         if end - self.shared.origin > REBASE {
             self.rebase();
         }
-        let horizon = i64::try_from(end - self.shared.origin).expect("rounds are short against the time between bases");
+        let origin = self.shared.origin;
+        let local = |end: &i128| i64::try_from(end - origin).expect("rounds are short against the time between bases");
+        let horizons: Vec<i64> = ends.iter().map(local).collect();
         let shared = &self.shared;
-        each_shard(&mut self.shards, |shard| shard.begin(shared, horizon));
+        each_shard(&mut self.shards, |shard| shard.begin(shared, &horizons));
         while self.shards.iter().any(|shard| !shard.waiting.is_empty()) {
             self.exchange();
             let shared = &self.shared;
-            each_shard(&mut self.shards, |shard| shard.catch_up(shared, horizon));
+            each_shard(&mut self.shards, |shard| shard.catch_up(shared, &horizons));
         }
         self.exchange();
         if self.shared.log {
@@ -179,10 +197,12 @@ impl<C: Controller> ClockEngine<C> {
         self.shared.origin = self.now;
     }
 
-    fn observe_round(&mut self, end: i128) {
-        let tally = self.tally();
-        let spread = Frequency(tally.fastest.saturating_sub(tally.slowest));
-        self.spread = (tally.slowest <= tally.fastest).then_some((Frequency(tally.slowest), Frequency(tally.fastest)));
+    /// Takes in the end of one of the rounds that were computed last.
+    fn observe_round(&mut self, end: i128, round: usize) {
+        let all = self.shards.iter().map(|shard| shard.extremes[round]);
+        let Extremes { slowest, fastest } = all.fold(Extremes::NONE, Extremes::and);
+        let spread = Frequency(fastest.saturating_sub(slowest));
+        self.spread = (slowest <= fastest).then_some((Frequency(slowest), Frequency(fastest)));
         self.spread_most = self.spread_most.max(spread);
         if self.spread.is_some() && spread <= self.options.tolerance {
             self.settled_at.get_or_insert(end);
@@ -192,9 +212,7 @@ impl<C: Controller> ClockEngine<C> {
     }
 
     fn tally(&self) -> Tally {
-        let mut none = Tally::default();
-        none.begin_round();
-        self.shards.iter().fold(none, |sum, shard| sum.and(shard.tally))
+        self.shards.iter().fold(Tally::default(), |sum, shard| sum.and(shard.tally))
     }
 
     fn collect_events(&mut self) {

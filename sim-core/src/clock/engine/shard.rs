@@ -8,8 +8,9 @@
 use super::super::controller::{Controller, Measured};
 use super::super::oscillator::{Cursor, Oscillator};
 use super::super::units::{Divisor, FRAME, Femtos, Frequency, whole_frames};
-use super::line::{Clock, Segment, gained, time_to_gain};
-use super::statistics::Tally;
+use super::line::{Clock, Segment, time_to_gain};
+use super::statistics::{Extremes, Tally};
+use super::steady::{self, Wave};
 use crate::ids::NodeId;
 
 /// A time that is never reached.
@@ -77,6 +78,19 @@ pub(super) struct Wire {
     pub(super) most: i32,
 }
 
+impl Wire {
+    /// Takes in an occupancy. Few are extremes: the others write nothing.
+    #[inline]
+    pub(super) fn measured(&mut self, occupancy: i32) {
+        if occupancy < self.least {
+            self.least = occupancy;
+        }
+        if occupancy > self.most {
+            self.most = occupancy;
+        }
+    }
+}
+
 /// What a node with a varying oscillator keeps besides.
 #[derive(Clone, Debug)]
 pub(super) struct Varying {
@@ -120,11 +134,40 @@ pub(super) struct Shared<C> {
     pub(super) per_frame: i64,
     /// Absolute time of the shards' time 0.
     pub(super) origin: i128,
+    /// Whether no oscillator varies, and all links are up, have one frame per tick, and keep their latencies. Rounds of
+    /// such networks are compiled apart, without the questions that others must ask of every link.
+    pub(super) steady: bool,
     pub(super) log: bool,
 }
 
-/// A contiguous range of nodes with what their events need, and copies of the clocks of others.
+impl<C> Shared<C> {
+    /// A frequency within reach, and note if it was not.
+    #[inline]
+    pub(super) fn within_reach(&self, uncorrected: i64, correction: i64, tally: &mut Tally) -> i64 {
+        let wanted = uncorrected.saturating_add(correction);
+        let frequency = wanted.clamp(self.reachable.0, self.reachable.1);
+        tally.saturated += u64::from(frequency != wanted);
+        frequency
+    }
+}
+
+/// A node's control loop between two acts.
 #[derive(Clone, Debug)]
+pub(super) struct Loop<S> {
+    /// When it measures next.
+    pub(super) measure_at: i64,
+    /// Phase beyond the target at its next act.
+    pub(super) excess: i64,
+    /// The oscillator's frequency, if it is constant.
+    pub(super) uncorrected: i64,
+    pub(super) state: S,
+}
+
+/// A contiguous range of nodes with what their events need, and copies of the clocks of others.
+///
+/// Aligned so that threads, each of which counts events in a shard of its own, share no cache lines.
+#[derive(Clone, Debug)]
+#[repr(align(128))]
 pub(super) struct Shard<S> {
     /// The first node.
     pub(super) first: u32,
@@ -133,11 +176,8 @@ pub(super) struct Shard<S> {
     /// `depth` older segments per clock, the newest first.
     pub(super) past: Vec<Segment>,
     pub(super) depth: usize,
-    /// Per own node: when it measures next, phase beyond the target at its next act, uncorrected frequency, state.
-    pub(super) measure_at: Vec<i64>,
-    pub(super) excess: Vec<i64>,
-    pub(super) uncorrected: Vec<i64>,
-    pub(super) states: Vec<S>,
+    /// Per own node.
+    pub(super) loops: Vec<Loop<S>>,
     /// Per own node the number of its rhythm; empty if there is only one.
     pub(super) rhythm: Vec<u16>,
     /// Per own node, if any varies; else empty.
@@ -147,22 +187,16 @@ pub(super) struct Shard<S> {
     pub(super) wires: Vec<Wire>,
     /// Nodes whose clocks are copied, ascending.
     pub(super) copied: Vec<u32>,
-    /// Own nodes that wait for others' clocks.
-    pub(super) waiting: Vec<u32>,
+    /// Own nodes that wait for others' clocks, and the round in which they do.
+    pub(super) waiting: Vec<(u32, u32)>,
+    /// What is known of frequencies at the end of each round.
+    pub(super) extremes: Vec<Extremes>,
+    pub(super) wave: Wave,
     /// Readings of one event: the first `read` of them.
-    readings: Vec<i64>,
+    pub(super) readings: Vec<i64>,
     read: usize,
     pub(super) tally: Tally,
     pub(super) log: Vec<ClockEvent>,
-}
-
-/// How a node's turn in a round ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    /// Its next act is beyond the horizon.
-    Done,
-    /// It waits for another clock.
-    Waits,
 }
 
 impl<S: Clone> Shard<S> {
@@ -172,16 +206,15 @@ impl<S: Clone> Shard<S> {
             clocks: Vec::new(),
             past: Vec::new(),
             depth,
-            measure_at: Vec::new(),
-            excess: Vec::new(),
-            uncorrected: Vec::new(),
-            states: Vec::new(),
+            loops: Vec::new(),
             rhythm: Vec::new(),
             varying: Vec::new(),
             starts: vec![0],
             wires: Vec::new(),
             copied: Vec::new(),
             waiting: Vec::new(),
+            extremes: Vec::new(),
+            wave: Wave::NONE,
             readings: Vec::new(),
             read: 0,
             tally: Tally::default(),
@@ -191,7 +224,7 @@ impl<S: Clone> Shard<S> {
 
     /// Own nodes.
     pub(super) fn nodes(&self) -> usize {
-        self.measure_at.len()
+        self.loops.len()
     }
 
     pub(super) fn past(&self, place: usize) -> &[Segment] {
@@ -208,67 +241,78 @@ impl<S: Clone> Shard<S> {
         &shared_rhythms[self.rhythm.get(place).map_or(0, |&rhythm| rhythm.into())]
     }
 
-    /// Begins a round: all events that act before `horizon`, as far as copies reach.
-    pub(super) fn begin<C: Controller<State = S>>(&mut self, shared: &Shared<C>, horizon: i64) {
-        self.tally.begin_round();
+    /// Begins rounds that end at `horizons`, ascending: all events that act before the last, as far as copies reach.
+    pub(super) fn begin<C: Controller<State = S>>(&mut self, shared: &Shared<C>, horizons: &[i64]) {
+        self.extremes.clear();
+        self.extremes.resize(horizons.len(), Extremes::NONE);
         self.waiting.clear();
-        for place in 0..self.nodes() {
-            if self.clocks[place].until < horizon && self.turn(shared, place, horizon) == Turn::Waits {
-                self.waiting.push(place as u32);
-            } else {
-                self.tally.settle(self.clocks[place].frequency);
+        if shared.steady && !shared.log {
+            steady::rounds(shared, self, horizons);
+        } else {
+            for place in 0..self.nodes() {
+                let waits = self.turn(shared, (place as u32, 0), horizons);
+                self.waiting.extend(waits);
             }
         }
-        self.catch_up(shared, horizon);
+        self.catch_up(shared, horizons);
     }
 
     /// Goes on with nodes that wait, as long as that gets any of them further.
-    pub(super) fn catch_up<C: Controller<State = S>>(&mut self, shared: &Shared<C>, horizon: i64) {
+    pub(super) fn catch_up<C: Controller<State = S>>(&mut self, shared: &Shared<C>, horizons: &[i64]) {
         let mut waiting = std::mem::take(&mut self.waiting);
         loop {
-            let (before, events) = (waiting.len(), self.tally.events);
-            waiting.retain(|&place| {
-                let waits = self.turn(shared, place as usize, horizon) == Turn::Waits;
-                if !waits {
-                    self.tally.settle(self.clocks[place as usize].frequency);
+            let events = self.tally.events;
+            waiting.retain_mut(|turn| match self.turn(shared, *turn, horizons) {
+                Some(later) => {
+                    *turn = later;
+                    true
                 }
-                waits
+                None => false,
             });
-            if waiting.is_empty() || waiting.len() == before && events == self.tally.events {
+            if waiting.is_empty() || events == self.tally.events {
                 break;
             }
         }
         self.waiting = waiting;
     }
 
-    /// All events of one node before `horizon`, in order, until one has to wait.
-    #[inline]
-    fn turn<C: Controller<State = S>>(&mut self, shared: &Shared<C>, place: usize, horizon: i64) -> Turn {
-        while self.clocks[place].until < horizon {
-            if !self.varying.is_empty() && self.varying[place].act_at != self.clocks[place].until {
-                self.pass_knot(shared, place);
-                continue;
+    /// All events of one node in order, from those of one round on, until one has to wait; then where to go on.
+    fn turn<C: Controller<State = S>>(
+        &mut self,
+        shared: &Shared<C>,
+        (node, round): (u32, u32),
+        horizons: &[i64],
+    ) -> Option<(u32, u32)> {
+        let place = node as usize;
+        for (round, &horizon) in (round..).zip(&horizons[round as usize..]) {
+            while self.clocks[place].until < horizon {
+                if !self.varying.is_empty() && self.varying[place].act_at != self.clocks[place].until {
+                    self.pass_knot(shared, place);
+                    continue;
+                }
+                if !self.event(shared, place) {
+                    return Some((node, round));
+                }
             }
-            if !self.event(shared, place) {
-                return Turn::Waits;
-            }
+            self.extremes[round as usize].settle(self.clocks[place].frequency);
         }
-        Turn::Done
+        None
     }
 
     /// One event: measures and acts. False if a source is not known far enough; then nothing has happened.
     #[inline]
     fn event<C: Controller<State = S>>(&mut self, shared: &Shared<C>, place: usize) -> bool {
         let node = NodeId(self.first + place as u32);
-        let at = self.measure_at[place];
+        let at = self.loops[place].measure_at;
         let seen_at = match self.varying.get(place) {
             Some(varying) => (at + varying.oscillator.lateness(node, varying.number)).min(self.clocks[place].until),
             None => at,
         };
         let Some(sum) = self.read(shared, place, at, seen_at) else { return false };
-        let uncorrected = match self.varying.get(place) {
-            None => self.uncorrected[place],
-            Some(_) => self.piece(shared, place, self.clocks[place].until).0,
+        let uncorrected = if self.varying.is_empty() {
+            self.loops[place].uncorrected
+        } else {
+            self.piece(shared, place, self.clocks[place].until).0
         };
         let rhythm = self.rhythm(&shared.rhythms, place);
         let measured = Measured {
@@ -280,7 +324,7 @@ impl<S: Clone> Shard<S> {
             sum,
             per_frame: shared.per_frame,
         };
-        let correction = shared.control.correct(&measured, &mut self.states[place]);
+        let correction = shared.control.correct(&measured, &mut self.loops[place].state);
         self.act(shared, place, uncorrected, correction, sum);
         true
     }
@@ -288,46 +332,49 @@ impl<S: Clone> Shard<S> {
     /// Reads all incoming links, whose frames are counted at `seen_at`; their sum, or `None` if that is not known yet.
     #[inline]
     fn read<C>(&mut self, shared: &Shared<C>, place: usize, at: i64, seen_at: i64) -> Option<i64> {
-        let own = self.clocks[place].phase_at(self.past(place), at);
-        let own_frames = whole_frames(own);
         let row = self.row(place);
         let Self { clocks, past, depth, wires, readings, tally, .. } = self;
+        let phase_of = |place: usize, time: i64| {
+            let past = || &past[place * *depth..(place + 1) * *depth];
+            let clock = &clocks[place];
+            clock.phase_at(past(), time)
+        };
+        let own = phase_of(place, at);
+        let own_frames = whole_frames(own);
         let wires = &mut wires[row];
         if readings.len() < wires.len() {
             readings.resize(wires.len(), 0);
         }
-        let (mut count, mut sum, mut squares) = (0, 0_i64, 0_u64);
+        let (mut count, mut sum, mut squares) = (0, 0_i64, 0_u128);
         for wire in wires {
             let class = &shared.classes[wire.class as usize];
             if !class.up {
                 continue;
             }
-            let latency = if class.plain { class.latency } else { class.latency_at(shared.origin, seen_at) };
+            let steady = class.plain;
+            let latency = if steady { class.latency } else { class.latency_at(shared.origin, seen_at) };
             let sent = seen_at - latency;
-            let place = wire.source as usize;
-            let source = &clocks[place];
-            if sent > source.until {
+            let source = wire.source as usize;
+            if sent > clocks[source].until {
                 return None;
             }
-            let phase = source.phase_in(past, place * *depth, *depth, sent);
-            let frames = if class.plain {
+            let phase = phase_of(source, sent);
+            let frames = if steady {
                 whole_frames(phase) - own_frames
             } else {
                 let gear = i128::from(class.gear);
                 whole_frames(phase * gear) - whole_frames(own * gear)
             };
             let reading = wire.base + frames;
-            let occupancy = reading as i32 + wire.centring;
-            wire.least = { wire.least }.min(occupancy);
-            wire.most = { wire.most }.max(occupancy);
+            wire.measured(reading as i32 + wire.centring);
             let weighted = reading * class.weight;
             readings[count] = weighted;
             count += 1;
             sum += weighted;
-            squares = squares.saturating_add(reading.unsigned_abs().saturating_mul(reading.unsigned_abs()));
+            squares += (i128::from(reading) * i128::from(reading)) as u128;
         }
         self.read = count;
-        tally.squares += u128::from(squares);
+        tally.squares += squares;
         Some(sum)
     }
 
@@ -336,13 +383,12 @@ impl<S: Clone> Shard<S> {
     fn act<C>(&mut self, shared: &Shared<C>, place: usize, uncorrected: i64, correction: Frequency, sum: i64) {
         let frequency = self.reachable(shared, uncorrected, correction.0);
         let rhythm = self.rhythm(&shared.rhythms, place);
-        let (measured_at, acted_at) = (self.measure_at[place], self.clocks[place].until);
+        let (measured_at, acted_at) = (self.loops[place].measure_at, self.clocks[place].until);
         self.tally.segment(&self.clocks[place], shared.nominal);
         self.tally.events += 1;
         if self.varying.is_empty() {
-            let past = &mut self.past[place * self.depth..(place + 1) * self.depth];
-            self.clocks[place].turn(past, frequency, 0);
-            let wanted = rhythm.period_phase - i128::from(self.excess[place]);
+            self.turn_clock(place, frequency);
+            let wanted = rhythm.period_phase - i128::from(self.loops[place].excess);
             self.aim(place, wanted, rhythm.delay_phase, true);
         } else {
             let varying = &mut self.varying[place];
@@ -384,26 +430,20 @@ impl<S: Clone> Shard<S> {
     /// A frequency within reach, and note if it was not.
     #[inline]
     fn reachable<C>(&mut self, shared: &Shared<C>, uncorrected: i64, correction: i64) -> i64 {
-        let wanted = uncorrected.saturating_add(correction);
-        let frequency = wanted.clamp(shared.reachable.0, shared.reachable.1);
-        self.tally.saturated += u64::from(frequency != wanted);
-        frequency
+        shared.within_reach(uncorrected, correction, &mut self.tally)
     }
 
     /// Sets when a clock of constant frequency acts next, `wanted` of phase after its segment's beginning, and when it
     /// measures for that, unless it has.
     #[inline]
     pub(super) fn aim(&mut self, place: usize, wanted: i128, delay_phase: i128, measure: bool) {
-        let clock = &mut self.clocks[place];
-        let since_phase = clock.phase; // at `since`, which was `until` just before
+        let (clock, own) = (&mut self.clocks[place], &mut self.loops[place]);
         let frequency = Divisor::new(clock.frequency);
-        let time = frequency.ceil(wanted);
-        let phase = i128::from(clock.frequency) * i128::from(time);
+        let (time, excess) = frequency.ceil_and_excess(wanted);
         clock.until = clock.since + time;
-        clock.phase = since_phase + phase;
-        self.excess[place] = (phase - wanted) as i64;
+        own.excess = excess;
         if measure {
-            self.measure_at[place] = clock.since + frequency.ceil(wanted - delay_phase);
+            own.measure_at = clock.since + frequency.ceil(wanted - delay_phase);
         }
     }
 
@@ -411,7 +451,7 @@ impl<S: Clone> Shard<S> {
     #[cold]
     fn pass_knot<C>(&mut self, shared: &Shared<C>, place: usize) {
         self.tally.segment(&self.clocks[place], shared.nominal);
-        let measured = self.measure_at[place] <= self.clocks[place].until;
+        let measured = self.loops[place].measure_at <= self.clocks[place].until;
         self.begin_piece(shared, place, !measured);
     }
 
@@ -441,10 +481,9 @@ impl<S: Clone> Shard<S> {
         };
         varying.act_at = after(wanted);
         if measure {
-            self.measure_at[place] = after(wanted - rhythm.delay_phase);
+            self.loops[place].measure_at = after(wanted - rhythm.delay_phase);
         }
         clock.until = varying.act_at.min(end);
-        clock.phase += gained(frequency, slope, clock.until - clock.since);
     }
 }
 
@@ -459,21 +498,16 @@ impl<S: Clone> Shard<S> {
     pub(super) fn launch<C>(&mut self, shared: &Shared<C>, place: usize, correction: i64) {
         let delay_phase = self.rhythm(&shared.rhythms, place).delay_phase;
         if let Some(varying) = self.varying.get_mut(place) {
-            (varying.correction, varying.target) = (correction, self.clocks[place].phase + delay_phase);
+            (varying.correction, varying.target) = (correction, self.clocks[place].phase_at_end() + delay_phase);
             self.begin_piece(shared, place, true);
             return;
         }
-        let frequency = self.reachable(shared, self.uncorrected[place], correction);
+        let frequency = self.reachable(shared, self.loops[place].uncorrected, correction);
         self.turn_clock(place, frequency);
         self.aim(place, delay_phase, delay_phase, true);
     }
 
-    /// Ends the present segment at `now`, which lies within it.
-    fn cut(&mut self, place: usize, now: i64) {
-        let phase = self.clocks[place].phase_at(self.past(place), now);
-        (self.clocks[place].phase, self.clocks[place].until) = (phase, now);
-    }
-
+    #[inline]
     fn turn_clock(&mut self, place: usize, frequency: i64) {
         let past = &mut self.past[place * self.depth..(place + 1) * self.depth];
         self.clocks[place].turn(past, frequency, 0);
@@ -481,12 +515,12 @@ impl<S: Clone> Shard<S> {
 
     /// Stops a clock.
     pub(super) fn stop<C>(&mut self, shared: &Shared<C>, place: usize, now: i64) {
-        self.cut(place, now);
+        // The present segment ends.
+        self.clocks[place].until = now;
         self.tally.segment(&self.clocks[place], shared.nominal);
         self.turn_clock(place, 0);
         self.clocks[place].until = NEVER;
-        self.measure_at[place] = NEVER;
-        self.excess[place] = 0;
+        (self.loops[place].measure_at, self.loops[place].excess) = (NEVER, 0);
         if let Some(varying) = self.varying.get_mut(place) {
             varying.act_at = NEVER;
         }
@@ -494,19 +528,19 @@ impl<S: Clone> Shard<S> {
 
     /// Lets a stopped clock run again, with a controller that has forgotten all.
     pub(super) fn restart<C: Controller<State = S>>(&mut self, shared: &Shared<C>, place: usize, now: i64) {
-        self.cut(place, now);
-        self.states[place] = shared.control.start(NodeId(self.first + place as u32), Frequency(0));
+        self.clocks[place].until = now;
+        self.loops[place].state = shared.control.start(NodeId(self.first + place as u32), Frequency(0));
         self.launch(shared, place, 0);
     }
 
     /// Changes the uncorrected frequency of a clock that runs.
     pub(super) fn step_frequency<C>(&mut self, shared: &Shared<C>, place: usize, now: i64, by: i64) {
-        let target = self.clocks[place].phase - i128::from(self.excess[place]);
-        let measure = self.measure_at[place] >= now;
+        let target = self.clocks[place].phase_at_end() - i128::from(self.loops[place].excess);
+        let measure = self.loops[place].measure_at >= now;
         let frequency = self.clocks[place].frequency;
-        self.cut(place, now);
+        self.clocks[place].until = now;
         self.tally.segment(&self.clocks[place], shared.nominal);
-        self.uncorrected[place] += by;
+        self.loops[place].uncorrected += by;
         if let Some(varying) = self.varying.get_mut(place) {
             varying.cursor.stepped += by;
             self.begin_piece(shared, place, measure);
@@ -529,8 +563,11 @@ impl<S: Clone> Shard<S> {
         for segment in &mut self.past {
             segment.since = moved(segment.since, by);
         }
-        for time in self.measure_at.iter_mut().chain(self.varying.iter_mut().map(|varying| &mut varying.act_at)) {
-            *time = moved(*time, by);
+        for own in &mut self.loops {
+            own.measure_at = moved(own.measure_at, by);
+        }
+        for varying in &mut self.varying {
+            varying.act_at = moved(varying.act_at, by);
         }
     }
 
@@ -546,7 +583,7 @@ impl<S: Clone> Shard<S> {
 
     /// Changes the uncorrected frequency of a clock that is stopped.
     pub(super) fn step_stopped(&mut self, place: usize, by: i64) {
-        self.uncorrected[place] += by;
+        self.loops[place].uncorrected += by;
         if let Some(varying) = self.varying.get_mut(place) {
             varying.cursor.stepped += by;
         }
@@ -556,11 +593,11 @@ impl<S: Clone> Shard<S> {
     pub(super) fn bytes(&self) -> usize {
         self.clocks.capacity() * size_of::<Clock>()
             + self.past.capacity() * size_of::<Segment>()
-            + (self.measure_at.capacity() + self.excess.capacity() + self.uncorrected.capacity()) * size_of::<i64>()
-            + self.states.capacity() * size_of::<S>()
+            + self.loops.capacity() * size_of::<Loop<S>>()
             + self.rhythm.capacity() * size_of::<u16>()
             + self.varying.capacity() * size_of::<Varying>()
-            + (self.starts.capacity() + self.copied.capacity() + self.waiting.capacity()) * size_of::<u32>()
+            + (self.starts.capacity() + self.copied.capacity()) * size_of::<u32>()
+            + self.waiting.capacity() * size_of::<(u32, u32)>()
             + self.wires.capacity() * size_of::<Wire>()
     }
 

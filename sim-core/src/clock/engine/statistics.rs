@@ -9,9 +9,6 @@ pub(super) struct Tally {
     pub(super) events: u64,
     /// Corrections that actuators could not follow.
     pub(super) saturated: u64,
-    /// Lowest and highest frequency at the end of the round.
-    pub(super) slowest: i64,
-    pub(super) fastest: i64,
     /// ∫(ω − nominal) dt in 10⁻²⁴ frames, and ∫(ω − nominal)² dt in 2⁶⁰ µHz²·as, over segments that have ended.
     pub(super) deviation: i128,
     pub(super) deviation_squared: i128,
@@ -19,23 +16,34 @@ pub(super) struct Tally {
     pub(super) squares: u128,
 }
 
+/// The lowest and the highest frequency at the end of a round.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extremes {
+    pub(super) slowest: i64,
+    pub(super) fastest: i64,
+}
+
+impl Extremes {
+    /// Of no clock.
+    pub(super) const NONE: Self = Self { slowest: i64::MAX, fastest: i64::MIN };
+
+    /// Takes in a clock; stopped ones do not count.
+    #[inline]
+    pub(super) fn settle(&mut self, frequency: i64) {
+        if frequency > 0 {
+            *self = self.and(Self { slowest: frequency, fastest: frequency });
+        }
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { slowest: self.slowest.min(other.slowest), fastest: self.fastest.max(other.fastest) }
+    }
+}
+
 /// Bits of squared deviations that are dropped.
 pub(super) const SQUARE_BITS: u32 = 60;
 
 impl Tally {
-    pub(super) fn begin_round(&mut self) {
-        (self.slowest, self.fastest) = (i64::MAX, i64::MIN);
-    }
-
-    /// Takes in the frequency that a node has at the end of a round; stopped clocks do not count.
-    #[inline]
-    pub(super) fn settle(&mut self, frequency: i64) {
-        if frequency > 0 {
-            self.slowest = self.slowest.min(frequency);
-            self.fastest = self.fastest.max(frequency);
-        }
-    }
-
     /// Takes in a segment that has ended, as if its frequency had stayed as it was at its beginning.
     #[inline]
     pub(super) fn segment(&mut self, clock: &Clock, nominal: i64) {
@@ -56,8 +64,6 @@ impl Tally {
         Self {
             events: self.events + other.events,
             saturated: self.saturated + other.saturated,
-            slowest: self.slowest.min(other.slowest),
-            fastest: self.fastest.max(other.fastest),
             deviation: self.deviation + other.deviation,
             deviation_squared: self.deviation_squared + other.deviation_squared,
             squares: self.squares + other.squares,
