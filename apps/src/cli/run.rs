@@ -281,6 +281,10 @@ struct ChannelJson {
 impl Run {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
         if let Some(source) = hosts::fleet_source(self.app.graph.as_ref())?.filter(|_| self.shards.is_none()) {
+            if self.checkpoint.checkpoint_every.is_some() || self.checkpoint.checkpoints.is_some() {
+                let message = "a fleet of programs leaves no checkpoints";
+                return Err(Failure::new(Exit::Invalid, "checkpoint::fleet", message).help("run it again"));
+            }
             return hosts::run(self, session, source);
         }
         if self.iterations.is_none() && self.checkpoint.resume.is_none() {

@@ -105,9 +105,8 @@ pub(crate) fn files(
         Origin::BuiltIn(name) => AppName::BuiltIn(name.clone()),
         Origin::Own => AppName::Own,
         Origin::Fleet(_) => {
-            let message = "a fleet of programs is not run on shards, and leaves no checkpoints";
-            return Err(Failure::new(Exit::Invalid, "usage::fleet_shards", message)
-                .help("leave --shards and --checkpoint-every out"));
+            let message = "a fleet of programs is not run on shards";
+            return Err(Failure::new(Exit::Invalid, "usage::fleet_shards", message).help("leave --shards out"));
         }
     };
     let digest = match options.digest {
