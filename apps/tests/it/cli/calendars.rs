@@ -66,7 +66,7 @@ fn wrong_calendars_do_not_run() {
     std::fs::write(&path, &text[..text.len() / 2]).unwrap();
     let (code, error) = json("run --calendars kept --iterations 1", &folder);
     assert_eq!((code, &error["error"]["code"]), (2, &"calendars::syntax".into()), "{error}");
-    std::fs::write(&path, text.replacen("version: 1", "version: 9", 1)).unwrap();
+    std::fs::write(&path, text.replacen("version: 2", "version: 9", 1)).unwrap();
     let (code, error) = json("run --calendars kept --iterations 1", &folder);
     assert_eq!((code, &error["error"]["code"]), (2, &"calendars::version".into()), "{error}");
 }
