@@ -21,7 +21,7 @@ use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -70,7 +70,7 @@ pub struct Report {
     /// Number of system calls.
     pub calls: u64,
     /// Calls that are not supported, by name, with how often they were made.
-    pub refused: BTreeMap<&'static str, u64>,
+    pub refused: BTreeMap<String, u64>,
 }
 
 enum Order {
@@ -224,7 +224,7 @@ fn supervise(
         status: supervisor.status(),
         trace_hash: supervisor.record().hash(),
         calls: supervisor.record().calls(),
-        refused: supervisor.refused().clone(),
+        refused: supervisor.refused().iter().map(|(&name, &times)| (name.to_owned(), times)).collect(),
     };
     supervisor.end();
     drop(supervisor);
@@ -272,7 +272,7 @@ fn directory(spec: &HostSpec, path: &Path, error: &io::Error) -> SpawnError {
 
 /// Prepares the node's directory, and all that its first process needs.
 fn plan(spec: &HostSpec) -> Result<Plan, SpawnError> {
-    let command = find(spec)?;
+    let command = spec.program()?;
     let make = |name: &str| {
         let path = spec.directory.join(name);
         fs::create_dir_all(&path).and_then(|()| path.canonicalize()).map_err(|error| directory(spec, &path, &error))
@@ -328,23 +328,6 @@ fn plan(spec: &HostSpec) -> Result<Plan, SpawnError> {
 
 /// The directory for files that nobody keeps, which every node has for itself.
 const TEMPORARY: &str = "/tmp";
-
-/// The file that a command names.
-fn find(spec: &HostSpec) -> Result<PathBuf, SpawnError> {
-    let command = &spec.command;
-    if command.components().count() > 1 || command.is_absolute() {
-        return std::path::absolute(command).and_then(|path| path.metadata().map(|_| path)).map_err(|error| {
-            SpawnError::Exec { node: spec.node.clone(), command: command.clone(), errno: errno(&error) }
-        });
-    }
-    let path = spec.environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
-    let candidates = path.split(':').map(|folder| Path::new(folder).join(command));
-    candidates.into_iter().find(|candidate| candidate.is_file()).ok_or_else(|| SpawnError::NotFound {
-        node: spec.node.clone(),
-        command: command.clone(),
-        path: path.to_owned(),
-    })
-}
 
 /// Copies a file, or a directory with all that is in it.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {

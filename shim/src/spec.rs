@@ -1,7 +1,9 @@
 //! What a host is asked to run.
 
+use crate::supervisor::SpawnError;
+use nix::errno::Errno;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A program with its world.
@@ -68,6 +70,23 @@ impl HostSpec {
     pub fn arguments<A: Into<String>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments = arguments.into_iter().map(Into::into).collect();
         self
+    }
+
+    /// The file of this machine that the command names.
+    ///
+    /// # Errors
+    /// [`SpawnError::NotFound`] or, for a path, [`SpawnError::Exec`].
+    pub fn program(&self) -> Result<PathBuf, SpawnError> {
+        let (node, command) = (|| self.node.clone(), || self.command.clone());
+        if self.command.components().count() > 1 || self.command.is_absolute() {
+            let found = std::path::absolute(&self.command).and_then(|path| path.metadata().map(|_| path));
+            let errno = |error: &std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+            return found.map_err(|error| SpawnError::Exec { node: node(), command: command(), errno: errno(&error) });
+        }
+        let path = self.environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
+        let mut candidates = path.split(':').map(|folder| Path::new(folder).join(&self.command));
+        let missing = || SpawnError::NotFound { node: node(), command: command(), path: path.to_owned() };
+        candidates.find(|candidate| candidate.is_file()).ok_or_else(missing)
     }
 }
 

@@ -3,11 +3,12 @@
 use super::args::{AppArgs, CompileArgs, MachineArgs};
 use super::coupled::{Carried, CarriedJson, Coupled};
 use super::failure::{Exit, Failure};
+use super::hosts::{self, NodeFolders};
 use super::load::{self, LoadedApp};
 use super::progress::Display;
 use super::results::{self, Place, Results};
 use super::session::{Object, Session, counted, facts, grouped, iterations, scaled, table, ticks};
-use super::{channels, explain, files, hosts, tokens};
+use super::{channels, explain, files, tokens};
 use crate::pipeline::{Iterations, RunError, feed, recorded};
 use calendars::{CalendarSet, Verified};
 use scheduler::schedule::Schedule;
@@ -17,7 +18,7 @@ use sim_core::digest::DigestLevel;
 use sim_core::engine::{Engine, EngineError};
 use sim_core::program::Program;
 use sim_core::shard::Partition;
-use sim_core::{App, ChannelId, Machine, Outcome, RunOptions, Tick};
+use sim_core::{App, ChannelId, Id, Machine, Outcome, RunOptions, Tick};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -41,8 +42,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["pins", "max_unroll"])]
     pub(crate) calendars: Option<PathBuf>,
     /// Clocks that carry the run (RON or JSON): they are booted, and every buffer is watched; without --machine the
-    /// application is compiled for the machine that they make
-    #[arg(long, value_name = "SPEC", conflicts_with = "shards")]
+    /// application is compiled for the machine that they make. If a buffer fails, threads execute up to that tick, shards nothing
+    #[arg(long, value_name = "SPEC")]
     pub(crate) clocks: Option<PathBuf>,
     /// Channels whose tokens are digested: `all`, `none`, or names [default: all up to 10 000 channels, else none]
     #[arg(long, value_name = "all|none|NAME,…")]
@@ -133,7 +134,7 @@ pub(crate) fn prepare(
     folder: Option<&Path>,
     listed: bool,
 ) -> Result<Prepared, Failure> {
-    prepare_for(session, app, load::machine(machine, folder)?, compile, folder, listed)
+    prepare_for(session, app, load::machine_for(app, machine, folder)?, compile, folder, listed)
 }
 
 fn prepare_for(
@@ -168,6 +169,8 @@ pub(crate) struct Ready<'a> {
     pub(crate) options: &'a RunOptions,
     /// Clocks that run beside.
     pub(crate) coupled: Option<Coupled>,
+    /// Where the nodes of a fleet get their directories.
+    pub(crate) nodes: Option<&'a Path>,
 }
 
 /// What came of a run, also if it failed.
@@ -237,10 +240,7 @@ struct ChannelJson {
 
 impl Run {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
-        if let Some(source) = hosts::fleet_source(self.app.graph.as_ref())?.filter(|_| self.shards.is_none()) {
-            return hosts::run(self, session, source);
-        }
-        if self.iterations.is_none() {
+        if self.iterations.is_none() && hosts::fleet_source(self.app.graph.as_deref())?.is_none() {
             let failure = Failure::new(Exit::Invalid, "usage::arguments", "the number of iterations is not given");
             return Err(failure.help("add --iterations, such as --iterations 100"));
         }
@@ -259,18 +259,24 @@ impl Run {
         let place = self.place(session)?;
         let coupled = self.clocks.as_deref().map(|spec| Coupled::boot(session, spec)).transpose()?;
         let prepared = self.prepare(session, coupled.as_ref(), place.is_some())?;
-        let app = fed(&prepared.loaded.app, Iterations(self.iterations.unwrap_or_default()), &self.input)?;
-        let options = self.options(&app, place.is_some())?;
+        let fleet = prepared.loaded.fleet();
+        let iterations = self.iterations.or_else(|| fleet.map(|fleet| fleet.iterations(&prepared.calendars)));
+        let iterations = iterations.unwrap_or_default();
+        let app = fed(&prepared.loaded.app, Iterations(iterations), &self.input)?;
+        let options = RunOptions { iterations, ..self.options(&app, place.is_some())? };
         let results = place.map(|place| Results::create(&place, &prepared)).transpose()?;
+        let nodes = fleet.map(|_| NodeFolders::new(results.as_ref().map(Results::path))).transpose()?;
         let program = calendars::lower(&app, &prepared.machine, &prepared.calendars)
             .map_err(|error| explain::run(&RunError::from(error)))?;
         let mut display = Display::new(self.quiet || session.is_json(), prepared.machine.nodes().len());
-        let mut ready = Ready { app: &app, program: &program, options: &options, coupled };
-        let executed = execute(&prepared, &mut ready, &mut display)?;
+        let nodes = nodes.as_ref().map(NodeFolders::path);
+        let mut ready = Ready { app: &app, program: &program, options: &options, coupled, nodes };
+        let mut executed = execute(&prepared, &mut ready, &mut display)?;
+        let hosts = fleet.map(|fleet| hosts::conclude(session, fleet, &mut executed.failure));
         let mut json = summary(&prepared, &app, &executed.outcome, display.elapsed());
         json.threads = executed.workers;
         json.engine_bytes_per_node = executed.bytes as f64 / prepared.machine.nodes().len() as f64;
-        json.clocks = executed.clocks;
+        (json.clocks, json.hosts) = (executed.clocks, hosts);
         if let Some(results) = results {
             for (name, content) in executed.files {
                 results.add(name, content)?;
@@ -309,7 +315,16 @@ impl Run {
         display: &mut Display,
     ) -> Result<Executed, Failure> {
         let failed = |error: EngineError| explain::run(&error.into());
-        let partition = Partition::worthwhile(&prepared.machine, ready.program, threads(self.threads));
+        let Prepared { loaded, machine, calendars, .. } = prepared;
+        let partition = match loaded.fleet() {
+            // How long programs run is in no calendar: how many threads pay is for the user to say.
+            Some(_) => Partition::balanced(machine, ready.program, self.threads.map_or(1, NonZeroU32::get)),
+            None => Partition::worthwhile(machine, ready.program, threads(self.threads)),
+        };
+        if let (Some(fleet), Some(directory)) = (loaded.fleet(), ready.nodes) {
+            let worker = |node| Some(partition.shard_of(node).index());
+            hosts::begin(fleet, calendars, directory, self.trace, &worker)?;
+        }
         let mut engine = Engine::parallel(ready.app, ready.program, ready.options, &partition).map_err(failed)?;
         let carried = ready.coupled.take().map(|coupled| coupled.carry(engine.progress().end)).transpose()?;
         let stop = carried.as_ref().and_then(|carried| carried.run.fault).map(|fault| fault.tick);

@@ -6,11 +6,13 @@
 mod execute;
 mod launch;
 mod network;
+mod programs;
 mod rank;
 mod shard;
 mod spec;
 mod stop;
 mod supervise;
+mod tree;
 
 pub(crate) use launch::Launch;
 pub(crate) use shard::{ShardCommand, ShardKey};
