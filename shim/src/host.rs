@@ -69,8 +69,19 @@ pub struct Report {
     pub trace_hash: u64,
     /// Number of system calls.
     pub calls: u64,
-    /// Calls that are not supported, by name, with how often they were made.
-    pub refused: BTreeMap<String, u64>,
+    /// Calls that are not supported and were made, by program and name.
+    pub refused: Vec<Refused>,
+}
+
+/// A call that is not supported: it returned ENOSYS.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Refused {
+    /// The file name of the program that made it.
+    pub program: String,
+    /// The name of the call.
+    pub call: String,
+    /// How often.
+    pub times: u64,
 }
 
 enum Order {
@@ -198,7 +209,8 @@ fn supervise(
     orders: &Receiver<Order>,
     replies: &Sender<Reply>,
 ) {
-    let prepared = pin(spec.cpu).and_then(|()| sys::process::allow_time_stamp_counter(!plan.trap_time_stamp_counter));
+    let prepared =
+        pin(spec.cpu).and_then(|()| sys::process::allow_time_stamp_counter(!plan.switches.time_stamp_counter));
     let supervisor = prepared
         .map_err(|errno| SpawnError::Thread { node: spec.node.clone(), errno })
         .and_then(|()| Supervisor::start(spec, plan, record));
@@ -224,7 +236,7 @@ fn supervise(
         status: supervisor.status(),
         trace_hash: supervisor.record().hash(),
         calls: supervisor.record().calls(),
-        refused: supervisor.refused().iter().map(|(&name, &times)| (name.to_owned(), times)).collect(),
+        refused: supervisor.refused(),
     };
     supervisor.end();
     drop(supervisor);
@@ -310,18 +322,20 @@ fn plan(spec: &HostSpec) -> Result<Plan, SpawnError> {
     for argument in &spec.arguments {
         arguments.push(text("an argument", argument.as_bytes())?);
     }
+    let inherited: Vec<(String, String)> =
+        if spec.switches.own_environment { Vec::new() } else { std::env::vars().collect() };
+    let environment = if spec.switches.own_environment { &spec.environment } else { &inherited };
     let variable = |(name, value): &(String, String)| text("the environment", format!("{name}={value}").as_bytes());
     Ok(Plan {
         arguments,
-        environment: spec.environment.iter().map(variable).collect::<Result<_, _>>()?,
+        environment: environment.iter().map(variable).collect::<Result<_, _>>()?,
         hostname: text("the node's name", spec.node.as_bytes())?,
         binds,
         working_directory: path(Path::new(WORKING_DIRECTORY))?,
         stdout: open("stdout")?,
         stderr: open("stderr")?,
         filter: filter::program(&filter::NATIVE),
-        fixed_addresses: spec.switches.fixed_addresses,
-        trap_time_stamp_counter: spec.switches.time_stamp_counter,
+        switches: spec.switches,
         command: path(&command)?,
     })
 }

@@ -149,6 +149,24 @@ pub struct Switches {
     pub plain_files: bool,
     /// The program sees one processor.
     pub one_processor: bool,
+    /// Processes are numbered in a namespace of their own.
+    pub own_processes: bool,
+    /// The machine has the node's name, and a kernel that is the same everywhere.
+    pub own_name: bool,
+    /// The environment is the one that is given, all of it.
+    pub own_environment: bool,
+    /// Limits of resources are constants.
+    pub own_limits: bool,
+    /// Nothing but the standard files is open at first.
+    pub own_descriptors: bool,
+    /// Ports that programs do not choose are counted.
+    pub counted_ports: bool,
+    /// Who waits for a futex first is woken first.
+    pub wake_order: bool,
+    /// Of calls whose deadlines are due at once, the first come is the first to return.
+    pub deadline_order: bool,
+    /// Events of a set are told in the order of registration.
+    pub event_order: bool,
 }
 
 impl Default for Switches {
@@ -165,6 +183,15 @@ impl Default for Switches {
             sorted_directories: true,
             plain_files: true,
             one_processor: true,
+            own_processes: true,
+            own_name: true,
+            own_environment: true,
+            own_limits: true,
+            own_descriptors: true,
+            counted_ports: true,
+            wake_order: true,
+            deadline_order: true,
+            event_order: true,
         }
     }
 }

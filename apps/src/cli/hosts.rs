@@ -5,12 +5,12 @@ use super::explain;
 use super::failure::{Exit, Failure, SourceText};
 use super::files::{self, NewFolder};
 use super::load::{self, LoadedApp, Origin};
-use super::session::{Session, counted, table};
+use super::session::{Session, table};
 use crate::formats::read_ron;
 use crate::hosts::{BeginError, Beginning, Fleet, FleetError, FleetRun, FleetText, HostOutcome, NodeError};
 use calendars::CalendarSet;
 use serde::{Deserialize, Serialize};
-use shim::{HostError, SpawnError, TraceLevel};
+use shim::{HostError, Refused, SpawnError, TraceLevel};
 use sim_core::{Machine, NodeId};
 use std::path::{Path, PathBuf};
 
@@ -45,7 +45,21 @@ pub(crate) struct HostJson {
     as_expected: bool,
     trace_hash: Option<String>,
     calls: u64,
-    refused: std::collections::BTreeMap<String, u64>,
+    refused: Vec<RefusedJson>,
+}
+
+/// A system call that is not supported and was made.
+#[derive(Clone, Debug, Serialize)]
+struct RefusedJson {
+    program: String,
+    call: String,
+    times: u64,
+}
+
+impl From<&Refused> for RefusedJson {
+    fn from(Refused { program, call, times }: &Refused) -> Self {
+        Self { program: program.clone(), call: call.clone(), times: *times }
+    }
 }
 
 impl From<&HostOutcome> for HostJson {
@@ -62,7 +76,7 @@ impl From<&HostOutcome> for HostJson {
             as_expected: outcome.holds(),
             trace_hash: report.map(|report| format!("{:016x}", report.trace_hash)),
             calls: report.map_or(0, |report| report.calls),
-            refused: report.map(|report| report.refused.clone()).unwrap_or_default(),
+            refused: report.iter().flat_map(|report| &report.refused).map(Into::into).collect(),
         }
     }
 }
@@ -172,22 +186,31 @@ pub(crate) fn begin(
 }
 
 /// What became of the programs once the engine is gone, which is what ends them. Their failure becomes that of the run.
-pub(crate) fn conclude(session: &Session, fleet: &Fleet, run: &mut Option<Failure>) -> Vec<HostJson> {
+/// Nodes have their directories in `folders`.
+pub(crate) fn conclude(
+    session: &Session,
+    fleet: &Fleet,
+    folders: Option<&Path>,
+    run: &mut Option<Failure>,
+) -> Vec<HostJson> {
     let outcome = fleet.outcome();
     *run = match (&outcome.error, run.take()) {
         (Some(error), _) => Some(failed(error)),
-        (None, None) => unexpected(&outcome),
+        (None, None) => unexpected(&outcome, folders.unwrap_or(Path::new(""))),
         (None, failure) => failure,
     };
     let hosts: Vec<HostJson> = outcome.nodes.iter().map(HostJson::from).collect();
+    let mut rows = vec![["node", "program", "call", "times"].map(str::to_owned).to_vec()];
     for host in &hosts {
-        for (call, times) in &host.refused {
-            session.talk(format_args!(
-                "warning: node `{}` made system call `{call}` {}, which is not supported (ENOSYS)",
-                host.node,
-                counted(*times, "time")
-            ));
-        }
+        let row = |call: &RefusedJson| {
+            vec![host.node.clone(), call.program.clone(), call.call.clone(), super::session::grouped(call.times)]
+        };
+        rows.extend(host.refused.iter().map(row));
+    }
+    if rows.len() > 1 {
+        let refused = table(&rows, &[3]);
+        session
+            .talk(format_args!("warning: system calls that are not supported returned ENOSYS\n{}", refused.trim_end()));
     }
     hosts
 }
@@ -203,17 +226,28 @@ fn failed(error: &NodeError) -> Failure {
 }
 
 /// Programs whose states are not the expected ones.
-fn unexpected(run: &FleetRun) -> Option<Failure> {
+fn unexpected(run: &FleetRun, folders: &Path) -> Option<Failure> {
     let wrong: Vec<&HostOutcome> = run.nodes.iter().filter(|node| !node.holds()).collect();
     let first = wrong.first()?;
     let details = wrong.iter().map(|node| {
         let json = HostJson::from(*node);
-        format!("node `{}`: {}, expected: {}", json.node, json.state, json.expected)
+        let said =
+            last_line(&folders.join(&json.node).join("stderr")).map_or(String::new(), |line| format!("; {line}"));
+        format!("node `{}`: {}, expected: {}{said}", json.node, json.state, json.expected)
     });
     let details: Vec<String> = details.collect();
     let message = format!("{} of {} programs are not in their expected states", wrong.len(), run.nodes.len());
     let help = format!("see `nodes/{}/stderr` in the results", first.node);
     Some(Failure::new(Exit::HostFailed, "host::state", message).details(details).help(help))
+}
+
+/// The last line of a file, or the start of it.
+fn last_line(path: &Path) -> Option<String> {
+    const LONGEST: usize = 200;
+    let text = std::fs::read(path).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+    Some(line.chars().take(LONGEST).collect())
 }
 
 /// The nodes of a fleet as a table.

@@ -240,7 +240,9 @@ struct ChannelJson {
 
 impl Run {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
-        if self.iterations.is_none() && hosts::fleet_source(self.app.graph.as_deref())?.is_none() {
+        // A file that is not there is told when it is read.
+        let there = self.app.graph.as_ref().is_none_or(|path| path.exists());
+        if self.iterations.is_none() && there && hosts::fleet_source(self.app.graph.as_deref())?.is_none() {
             let failure = Failure::new(Exit::Invalid, "usage::arguments", "the number of iterations is not given");
             return Err(failure.help("add --iterations, such as --iterations 100"));
         }
@@ -272,7 +274,7 @@ impl Run {
         let nodes = nodes.as_ref().map(NodeFolders::path);
         let mut ready = Ready { app: &app, program: &program, options: &options, coupled, nodes };
         let mut executed = execute(&prepared, &mut ready, &mut display)?;
-        let hosts = fleet.map(|fleet| hosts::conclude(session, fleet, &mut executed.failure));
+        let hosts = fleet.map(|fleet| hosts::conclude(session, fleet, nodes, &mut executed.failure));
         let mut json = summary(&prepared, &app, &executed.outcome, display.elapsed());
         json.threads = executed.workers;
         json.engine_bytes_per_node = executed.bytes as f64 / prepared.machine.nodes().len() as f64;

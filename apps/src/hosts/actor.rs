@@ -2,7 +2,6 @@
 
 use super::clock::NodeClock;
 use super::fleet::{HostNode, Stop};
-use super::processors::bind;
 use shim::wire::{Egress, Ingress, WireError};
 use shim::{ExitStatus, Host, HostError, HostSpec, Input, Nanos, Output, Packet, Report, Segment};
 use sim_core::{Behaviour, Firing, State};
@@ -154,8 +153,6 @@ impl HostActor {
             || state.congested
             || state.deadline.is_some_and(|deadline| deadline <= now)
         {
-            // Handing over costs least between threads of one processor.
-            bind(spec.cpu);
             let backlog = self.neighbours.iter().zip(&state.egress);
             let backlog: BTreeMap<_, _> = backlog.map(|((_, to), egress)| (*to, egress.length() as u64)).collect();
             let host = state.host.as_mut().expect("it is up");

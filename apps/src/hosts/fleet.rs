@@ -178,8 +178,7 @@ pub struct Beginning<'a> {
     pub directory: &'a Path,
     /// What is written down of every program's system calls.
     pub trace: TraceLevel,
-    /// Number of the thread or process that drives a node: their programs run on its processor. `None` for nodes that are
-    /// driven elsewhere.
+    /// Number of the thread or process that drives a node; `None` for nodes that are driven elsewhere.
     pub worker: &'a dyn Fn(NodeId) -> Option<usize>,
     /// Where a file is that the fleet file names as one for working directories.
     pub files: &'a dyn Fn(&Path) -> PathBuf,
@@ -290,7 +289,8 @@ impl Fleet {
         self.nodes.iter().flat_map(|node| &node.spec.files).map(|(from, _)| from.as_path()).collect()
     }
 
-    /// Prepares the one run that a fleet is good for. Threads that drive nodes are bound to processors by that, and stay so.
+    /// Prepares the one run that a fleet is good for. Programs whose nodes one worker drives are bound to one processor, with
+    /// their supervisors: the worker lets them run one after the other, and follows them there by itself.
     ///
     /// # Errors
     /// [`BeginError`]. A program that is missing on this host is found now, however late it starts.

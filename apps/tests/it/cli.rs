@@ -3,6 +3,7 @@
 mod bad_input;
 mod calendars;
 mod clocks;
+mod fleet_matrix;
 mod fleets;
 mod graphs;
 mod results;

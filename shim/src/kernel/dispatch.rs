@@ -49,12 +49,14 @@ impl Kernel {
     pub(crate) fn attempt(&mut self, caller: Caller, call: &Call, attempt: &mut Attempt) -> Outcome {
         match usize::try_from(call.number).ok().and_then(Sysno::new) {
             Some(number) => self.dispatch(number, caller, call, attempt),
-            None => self.refuse("unknown"),
+            None => self.refuse(caller, "unknown"),
         }
     }
 
-    fn refuse(&mut self, name: &'static str) -> Outcome {
-        *self.refused.entry(name).or_default() += 1;
+    fn refuse(&mut self, caller: Caller, name: &'static str) -> Outcome {
+        let program = std::fs::read_link(format!("/proc/{}/exe", caller.pid.0)).unwrap_or_default();
+        let program = program.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        *self.refused.entry((program, name)).or_default() += 1;
         Err(Errno::ENOSYS)
     }
 
@@ -290,7 +292,7 @@ impl Kernel {
                 kernel.recvmsg(caller, fd, at, flags, attempt)
             }),
             other if SILENTLY_REFUSED.contains(&other) => Err(Errno::ENOSYS),
-            other => self.refuse(other.name()),
+            other => self.refuse(caller, other.name()),
         }
     }
 

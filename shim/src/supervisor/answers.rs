@@ -3,7 +3,7 @@
 use super::{HostError, Supervisor};
 use crate::kernel::{After, Attempt, Call, Caller, Flow, Resume, ThreadState, Tid};
 use crate::record::Entry;
-use crate::sys::trace::{self, Stop, Wait};
+use crate::sys::trace::{self, Stop};
 use nix::errno::Errno;
 use std::os::fd::AsFd;
 

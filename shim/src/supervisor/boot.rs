@@ -2,12 +2,12 @@
 
 use super::{SpawnError, Supervisor};
 use crate::image::{self, ImageError};
-use crate::kernel::{Call, Kernel, Pid, Resume, Tid};
+use crate::kernel::{Kernel, Pid, Resume, Tid};
 use crate::memory::Memory;
 use crate::record::Record;
 use crate::signals::number_within;
 use crate::spec::HostSpec;
-use crate::sys::bootstrap::{self, Init, LISTENER, Plan, Stage};
+use crate::sys::bootstrap::{self, Init, LISTENER, Plan};
 use crate::sys::listener::{Listener, Received};
 use crate::sys::process::descriptor_of;
 use crate::sys::trace::{self, Stop, Wait};
@@ -62,7 +62,7 @@ impl Supervisor {
     }
 
     /// Takes the program over its `exec`.
-    pub(super) fn first_exec(&mut self) -> Result<(), FirstExec> {
+    fn first_exec(&mut self) -> Result<(), FirstExec> {
         let tid = self.first.0;
         loop {
             match self.listener.receive(100).map_err(FirstExec::Trace)? {

@@ -11,6 +11,7 @@ mod stops;
 
 pub use error::{ExitStatus, HostError, SpawnError};
 
+use crate::host::Refused;
 use crate::kernel::{Attempt, Call, Kernel, Packet, Pid, Resume, ThreadState, Tid, Turn};
 use crate::record::Record;
 use crate::sys::bootstrap::Init;
@@ -18,7 +19,6 @@ use crate::sys::listener::{Listener, Notification, Received};
 use crate::sys::trace::{self, Stop, Wait};
 use crate::time::Nanos;
 use nix::errno::Errno;
-use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 /// A node in the hands of its supervisor.
@@ -56,9 +56,14 @@ impl Supervisor {
         &self.record
     }
 
-    /// What was refused so far, by name of the call, with how often.
-    pub(crate) fn refused(&self) -> &BTreeMap<&'static str, u64> {
-        &self.kernel.refused
+    /// What was refused so far: programs, names of calls, how often.
+    pub(crate) fn refused(&self) -> Vec<Refused> {
+        let refused = |((program, call), &times): (&(String, &str), _)| Refused {
+            program: program.clone(),
+            call: (*call).to_owned(),
+            times,
+        };
+        self.kernel.refused.iter().map(refused).collect()
     }
 
     /// Lets it be `now`, lets `packets` arrive, and lets the program run until all its threads wait.

@@ -7,8 +7,9 @@ use super::tree::{Item, Unpacking, pack};
 use crate::hosts::{BeginError, Fleet, NodeError};
 use net_runtime::engine::{EngineShard, OutcomeParts, ShardFault};
 use net_runtime::proto::{Cause, ShardId, Worker};
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
-use shim::{ExitStatus, HostError, Report, SpawnError};
+use shim::{ExitStatus, HostError, Refused, Report, SpawnError};
 use sim_core::Tick;
 use sim_core::shard::Partition;
 use std::collections::BTreeMap;
@@ -49,7 +50,7 @@ enum NodePart {
     /// In its directory.
     Item { node: u32, item: Item },
     /// How its program ended.
-    Report { node: u32, end: Option<(bool, i32)>, trace_hash: u64, calls: u64, refused: BTreeMap<String, u64> },
+    Report { node: u32, end: Option<(bool, i32)>, trace_hash: u64, calls: u64, refused: Vec<(String, String, u64)> },
     /// Its directory cannot be read.
     Unreadable { node: u32, error: String },
 }
@@ -80,8 +81,11 @@ impl<'a> Programs<'a> {
 
     fn fault(&self) -> Option<PayloadFault> {
         let error = self.failed.clone().or_else(|| self.fleet.error())?;
-        let missing =
-            matches!(error, NodeError::Host(HostError::Spawn(SpawnError::NotFound { .. } | SpawnError::Exec { .. })));
+        let missing = match &error {
+            NodeError::Host(HostError::Spawn(SpawnError::Exec { errno, .. })) => *errno == Errno::ENOENT,
+            NodeError::Host(HostError::Spawn(error)) => matches!(error, SpawnError::NotFound { .. }),
+            _ => false,
+        };
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
         Some(PayloadFault::Host { error, host, shard: self.shard.0, missing })
     }
@@ -96,7 +100,8 @@ impl<'a> Programs<'a> {
                     ExitStatus::Exited(code) => (true, code),
                     ExitStatus::Signalled(signal) => (false, signal),
                 });
-                let refused = refused.clone();
+                let refused =
+                    refused.iter().map(|call| (call.program.clone(), call.call.clone(), call.times)).collect();
                 tell(&NodePart::Report { node, end, trace_hash: *trace_hash, calls: *calls, refused });
                 let directory = self.directory.join(&host.node);
                 if let Err(error) = pack(&directory, &mut |item| tell(&NodePart::Item { node, item })) {
@@ -238,6 +243,8 @@ impl Gathered<'_> {
                     true => ExitStatus::Exited(number),
                     false => ExitStatus::Signalled(number),
                 });
+                let refused = refused.into_iter().map(|(program, call, times)| Refused { program, call, times });
+                let refused = refused.collect();
                 self.fleet.report(node as usize, Report { status, trace_hash, calls, refused });
                 Ok(())
             }

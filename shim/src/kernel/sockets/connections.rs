@@ -1,7 +1,7 @@
 //! Streams that come about and end: backlogs, connecting, shutting down.
 
 use super::{Address, Domain, Listener, Pending, StreamSocket, StreamState};
-use crate::kernel::network::{Connection, Ends, Network, Packet, Phase, Segment};
+use crate::kernel::network::{Connection, Ends, Packet, Phase, Segment};
 use crate::kernel::streams::QueueId;
 use crate::kernel::{Attempt, Caller, DescriptionId, Flow, Kernel, Object, Outcome};
 use nix::errno::Errno;

@@ -4,7 +4,7 @@ mod connections;
 mod names;
 mod transfer;
 
-use super::network::{Ends, Network};
+use super::network::Ends;
 use super::options::Options;
 use super::streams::QueueId;
 use super::{DescriptionId, Flow, Kernel, Object, Outcome};
