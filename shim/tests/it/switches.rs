@@ -96,7 +96,7 @@ fn addresses() {
 
 /// A program that is pinned somewhere else sees another processor.
 #[test]
-fn processors() {
+fn numbers_of_processors() {
     if !can_host() || !has("cc") {
         return;
     }

@@ -123,8 +123,11 @@ fn tokio() -> Option<Case> {
     found.then(|| case("tokio", &[], nodes, ("b/stdout", "0.0 0.1 0.2 1.0")))
 }
 
+/// Files by their paths.
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+
 /// All files that a run has left of its nodes.
-fn files(folder: &Path, below: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
+fn files(folder: &Path, below: &Path, found: &mut Files) {
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         let (path, name) = (entry.path(), below.join(entry.file_name()));
@@ -154,17 +157,16 @@ fn check(case: &Case, times: usize, modes: &[(&str, &str)]) {
         case.nodes
     );
     fs::write(folder.join("hosts.ron"), text).unwrap();
-    let mut first: Option<(Vec<Value>, BTreeMap<PathBuf, Vec<u8>>)> = None;
+    let mut first: Option<(Vec<Value>, Files)> = None;
     for time in 0..times {
         for (mode, clocks) in modes {
             let words = format!("run hosts.ron --trace deterministic {mode} --clocks {clocks}.ron -o results");
             let value = succeed(&words, &folder);
-            let mut left = BTreeMap::new();
+            let mut left = Files::new();
             files(&folder.join("results/nodes"), Path::new(""), &mut left);
             let (file, text) = case.shows;
             let shown = String::from_utf8_lossy(&left[Path::new(file)]).into_owned();
             assert!(shown.contains(text), "{words}: {shown}");
-            // Redis writes its own pid, which is the node's, and the real version of the kernel into no file: all must be equal.
             let digests = ["digest", "stream_digest"].map(|name| value[name].clone());
             let now = ([hosts(&value).as_slice(), &digests].concat(), left);
             let first = first.get_or_insert_with(|| now.clone());
@@ -191,7 +193,7 @@ fn a_pipeline_and_datagrams_in_every_mode() {
 }
 
 #[test]
-#[ignore = "takes half an hour"]
+#[ignore = "takes a quarter of an hour"]
 fn every_program_many_times() {
     let all: Vec<(&str, &str)> = MODES.iter().flat_map(|&mode| CLOCKS.map(|(clocks, ..)| (mode, clocks))).collect();
     let times = std::env::var("TIDELOCK_RUNS").map_or(20, |runs| runs.parse().unwrap());
