@@ -3,7 +3,7 @@
 #[path = "pictures/scenes.rs"]
 mod scenes;
 
-use ::calendars::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Rotation, Shared};
+use ::calendars::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Repeat, Rotation, Shared};
 use roxmltree::{Document, Node};
 use scenes::calendars::{self, blank};
 use scenes::topologies;
@@ -291,6 +291,7 @@ fn pipeline() -> (App, Machine, CalendarSet, FrameChannels) {
             actor: ActorId(actor),
             index: 0,
             exec: 3,
+            repeat: Repeat::ONCE,
             inputs: Shared::default(),
             outputs: Shared::default(),
         }],

@@ -1,6 +1,6 @@
 //! Differences between two calendar sets: header figures, and per calendar the entries that only one of them has.
 
-use crate::format::{CalendarSet, ComputeEntry, FrameEntry, Operand, Rotation};
+use crate::format::{CalendarSet, Circular, ComputeEntry, FrameEntry, Operand, Repeat, Rotation};
 use sim_core::ids::{ActorId, Id, LinkId, NodeId};
 use sim_core::{App, Machine};
 use std::fmt;
@@ -26,7 +26,7 @@ pub enum Difference {
         /// Its value in the second set.
         second: String,
     },
-    /// A firing that only one set has, as it is.
+    /// A run of firings that only one set has, as it is.
     Compute {
         /// Who has it.
         side: Side,
@@ -107,9 +107,8 @@ fn frames(set: &CalendarSet, link: LinkId) -> (&[FrameEntry], &[FrameEntry]) {
 
 /// All of a firing, in an order to sort by.
 fn compute_key(entry: &ComputeEntry) -> impl Ord + use<> {
-    let operands = |list: &[Operand]| list.iter().map(|o| (o.address, o.words)).collect::<Vec<_>>();
-    let ComputeEntry { slot, first, place, core, actor, index, exec, .. } = *entry;
-    ((slot, core, actor, index), (first, place, exec), operands(&entry.inputs), operands(&entry.outputs))
+    let ComputeEntry { slot, first, place, core, actor, index, exec, repeat, .. } = *entry;
+    ((slot, core, actor, index), (first, place, exec, repeat), entry.inputs.clone(), entry.outputs.clone())
 }
 
 /// What one list has and the other has not, each entry as often as it is there, by key.
@@ -254,11 +253,19 @@ impl fmt::Display for Firing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let e = self.entry;
         write_when(f, e.slot, e.first, e.place)?;
-        write!(f, ": {} firing {}, core {}, {} ticks", self.actor, e.index, e.core, e.exec)?;
+        write!(f, ": {} firing {}", self.actor, e.index)?;
+        if e.repeat != Repeat::ONCE {
+            let Repeat { firings, slots, indices } = e.repeat;
+            write!(f, " and {} more +{indices} every {slots} ticks", firings.saturating_sub(1))?;
+        }
+        write!(f, ", core {}, {} ticks", e.core, e.exec)?;
         for (what, operands) in [(", in", &e.inputs), (", out", &e.outputs)] {
             for (i, operand) in operands.iter().enumerate() {
-                let words = Words { address: operand.address, words: operand.words };
-                write!(f, "{} {words}", if i == 0 { what } else { "," })?;
+                let Operand { address, words, circular } = *operand;
+                write!(f, "{} {}", if i == 0 { what } else { "," }, Words { address, words })?;
+                if let Some(Circular { start, advance, size }) = circular {
+                    write!(f, " from {start} +{advance} mod {size}")?;
+                }
             }
         }
         Ok(())

@@ -47,7 +47,7 @@ pub fn to_ron(calendars: &CalendarSet) -> String {
 /// Reads the text form.
 ///
 /// ```
-/// let text = "(version: 1, app: \"a\", machine: \"m\", metacycle: 4, unroll: 1, nodes: [], links: [])";
+/// let text = "(version: 2, app: \"a\", machine: \"m\", metacycle: 4, unroll: 1, nodes: [], links: [])";
 /// let calendars = calendars::from_ron(text)?;
 /// assert_eq!(calendars::from_ron(&calendars::to_ron(&calendars))?, calendars);
 /// # Ok::<(), calendars::CalendarFileError>(())

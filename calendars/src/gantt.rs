@@ -4,7 +4,7 @@
 //! that fires, or the one that produced the frame. A column stands for one or many slots and shows the actor that holds
 //! most of them; it is idle only if all are.
 
-use crate::format::CalendarSet;
+use crate::format::{CalendarSet, ComputeEntry};
 use crate::verify::{TokenWord, Verified};
 use sim_core::ids::{ActorId, Id, LinkId, NodeId};
 use sim_core::{App, Machine};
@@ -109,8 +109,8 @@ fn lanes(app: &App, machine: &Machine, calendars: &CalendarSet, verified: &Verif
 }
 
 fn firings(calendars: &CalendarSet, node: NodeId) -> Vec<Stretch> {
-    let entries = calendars.nodes[node].compute.iter();
-    entries.map(|entry| Stretch { slot: entry.slot, length: entry.exec, actor: entry.actor }).collect()
+    let firings = calendars.nodes[node].compute.iter().flat_map(ComputeEntry::firings);
+    firings.map(|f| Stretch { slot: f.slot, length: f.entry.exec, actor: f.entry.actor }).collect()
 }
 
 /// When the frames of a link are sent or, `delayed` by its latency, stored; by the actor that produced them.

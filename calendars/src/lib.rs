@@ -13,7 +13,10 @@ pub mod verify;
 
 pub use diff::{Diff, Difference, diff};
 pub use files::{CalendarFileError, from_ron, to_ron};
-pub use format::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Rotation};
+pub use format::{
+    CalendarSet, Circular, ComputeEntry, EntryFiring, FrameEntry, LinkCalendar, NodeCalendar, Operand, Repeat,
+    Rotation, Stretch,
+};
 pub use lower::{EntryPlace, LowerError, lower};
 pub use shared::{Pool, Shared};
 pub use verify::{Verified, Violation, verify, with_names};

@@ -86,6 +86,8 @@ struct Write {
 struct Running<'a> {
     node: NodeId,
     entry: &'a ComputeEntry,
+    /// Its number in the entry.
+    k: u32,
     activation: u64,
     firing: Firing,
     start: Tick,
@@ -141,10 +143,10 @@ impl<'a> Literal<'a> {
             for token in 0..channel.initial.count {
                 let (activation, index, position) = self.plan.consumer(channel, token);
                 let no_consumer = LiteralError::NoConsumer { channel: id, actor: channel.target, index };
-                let (node, entry) = self.plan.entry(channel.target, index).ok_or(no_consumer)?;
+                let (node, entry, k) = self.plan.entry(channel.target, index).ok_or(no_consumer)?;
                 let mut words = vec![0; channel.token_words() as usize];
                 channel.write_initial(token, &mut words);
-                let inputs = addresses(&entry.inputs, activation);
+                let inputs = addresses(&entry.inputs, k, activation);
                 for (&address, value) in inputs[position..].iter().zip(words) {
                     let word = Word { value, since: Tick(0) };
                     if self.memories[node].insert(address, word).is_some() {
@@ -210,8 +212,8 @@ impl<'a> Literal<'a> {
         let calendars = self.plan.calendars;
         for (node, calendar) in calendars.nodes.iter() {
             for entry in &calendar.compute {
-                if let Some(activation) = self.plan.firing_due(entry, tick) {
-                    self.start(node, entry, activation, tick)?;
+                for due in self.plan.firings_due(entry, tick) {
+                    self.start(node, entry, due, tick)?;
                 }
             }
         }
@@ -229,11 +231,11 @@ impl<'a> Literal<'a> {
         &mut self,
         node: NodeId,
         entry: &'a ComputeEntry,
-        activation: u64,
+        (k, activation): (u32, u64),
         tick: Tick,
     ) -> Result<(), LiteralError> {
         let (actor, core) = (entry.actor, entry.core);
-        let firing = self.plan.firing(entry, activation);
+        let firing = self.plan.firing(entry, k, activation);
         if self.running.iter().any(|other| (other.node, other.entry.core) == (node, core)) {
             return Err(LiteralError::CoreBusy { node, core, actor, firing: firing.index, tick });
         }
@@ -242,17 +244,17 @@ impl<'a> Literal<'a> {
         if self.plan.app.actors()[actor].has_state() && ended != firing.index {
             return Err(LiteralError::StateElsewhere { actor, firing: firing.index, node, tick, ended });
         }
-        let addresses = addresses(&entry.inputs, activation).into_iter();
+        let addresses = addresses(&entry.inputs, k, activation).into_iter();
         let inputs = addresses.map(|address| self.read(node, address, tick)).collect::<Result<_, _>>()?;
-        self.running.push(Running { node, entry, activation, firing, start: tick, inputs });
+        self.running.push(Running { node, entry, k, activation, firing, start: tick, inputs });
         Ok(())
     }
 
     /// Takes the effect of a firing in its last tick.
     fn end(&mut self, running: &Running) -> Result<Vec<Write>, LiteralError> {
-        let &Running { node, entry, activation, firing: Firing { index, phase }, .. } = running;
+        let &Running { node, entry, k, activation, firing: Firing { index, phase }, .. } = running;
         let (actor, last) = (entry.actor, running.last());
-        for (address, word) in addresses(&entry.inputs, activation).into_iter().zip(&running.inputs) {
+        for (address, word) in addresses(&entry.inputs, k, activation).into_iter().zip(&running.inputs) {
             if self.read(node, address, last)? != *word {
                 return Err(LiteralError::InputOverwritten { actor, firing: index, node, address, tick: last });
             }
@@ -262,7 +264,7 @@ impl<'a> Literal<'a> {
         self.observer.firing_ends(&self.plan, &Ended { node, actor, index, last, inputs: &inputs, outputs: &outputs });
         let channels = self.plan.app.outputs(actor).iter();
         let values = channels.flat_map(|&channel| channel_words(self.plan.app, channel, phase, &outputs));
-        let addresses = addresses(&entry.outputs, activation).into_iter();
+        let addresses = addresses(&entry.outputs, k, activation).into_iter();
         let writes = addresses.zip(values).map(|(address, &value)| Write { node, address, value }).collect();
         if self.produced.insert((actor, index), outputs).is_some() {
             return Err(LiteralError::FiredTwice { actor, firing: index, node, tick: last });

@@ -143,6 +143,18 @@ pub enum LowerError {
         /// The entry.
         entry: EntryPlace,
     },
+    /// Words of a firing outside of their circular buffer.
+    #[error("{entry} has {words} words from word {start} of a circular buffer of {size} words")]
+    Circular {
+        /// The entry.
+        entry: EntryPlace,
+        /// Words per firing.
+        words: u32,
+        /// Where the first firing's words start in the buffer.
+        start: u32,
+        /// Words of the buffer.
+        size: u32,
+    },
     /// An address beyond 2³¹ words.
     #[error("{entry} reaches address {address}, addresses are below {}", limits::MEMORY_WORDS)]
     Address {
@@ -269,7 +281,7 @@ pub enum LowerError {
 /// # Examples
 /// An actor without channels, fired on one node every five ticks for two ticks each:
 /// ```
-/// use calendars::{CalendarSet, ComputeEntry, NodeCalendar, Shared, lower};
+/// use calendars::{CalendarSet, ComputeEntry, NodeCalendar, Repeat, Shared, lower};
 /// use sim_core::mix::Mix;
 /// use sim_core::{Actor, ActorId, ActorState, App, Link, Machine, Node, RunOptions, Tick, engine};
 ///
@@ -280,7 +292,8 @@ pub enum LowerError {
 /// let app = App::new("one", vec![actor], Vec::new())?;
 /// let machine = Machine::new("one", vec![Node::new("n", 1)], Vec::<Link>::new())?;
 /// let firing = ComputeEntry {
-///     slot: 1, first: 0, place: 0, core: 0, actor: ActorId(0), index: 0, exec: 2, inputs: Shared::default(), outputs: Shared::default(),
+///     slot: 1, first: 0, place: 0, core: 0, actor: ActorId(0), index: 0, exec: 2, repeat: Repeat::ONCE,
+///     inputs: Shared::default(), outputs: Shared::default(),
 /// };
 /// let calendars = CalendarSet {
 ///     version: CalendarSet::VERSION,
@@ -336,7 +349,7 @@ fn check_counts(machine: &Machine, calendars: &CalendarSet) -> Result<(), LowerE
     }
     let sent = calendars.links.values().flat_map(|link| &link.gather).map(|entry| u64::from(entry.length));
     let stored = calendars.links.values().flat_map(|link| &link.scatter).map(|entry| u64::from(entry.length));
-    let firings = calendars.nodes.values().map(|node| node.compute.len() as u64);
+    let firings = calendars.nodes.values().flat_map(|node| &node.compute).map(|entry| u64::from(entry.repeat.firings));
     if sent.chain(firings).fold(0, u64::saturating_add).max(stored.fold(0, u64::saturating_add)) > limits::EVENTS {
         return Err(LowerError::TooManyEvents);
     }

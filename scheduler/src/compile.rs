@@ -6,7 +6,7 @@
 use crate::analysis::{AnalysisError, FiringGraph, Repetition, TooManyFirings, analyse_firings};
 use crate::bounds::{Bound, BoundKind, any_placement};
 use crate::buffers::{AddressOverflow, Memory, allocate};
-use crate::distance::Distances;
+use crate::distance::{Distances, Unit};
 use crate::emit;
 use crate::packing::Jobs;
 use crate::placement::{Placed, delays, evaluate, fullest, place};
@@ -258,7 +258,8 @@ impl From<TooManyFirings> for CompileError {
 pub fn compile(app: &App, machine: &Machine, options: &Options) -> Result<Compiled, CompileError> {
     let (analysis, single) = analyse_firings(app)?;
     let pins = check_machine(app, machine, options)?;
-    let distances = Distances::new(machine);
+    let unit = Unit::of(app);
+    let distances = Distances::new(machine, unit);
     let (repetition, max_unroll) = (&analysis.repetition, options.max_unroll.max(1));
     let list = options.schedule;
     let compiler = Compiler { app, machine, repetition, distances: &distances, pins: &pins, list };
@@ -268,12 +269,22 @@ pub fn compile(app: &App, machine: &Machine, options: &Options) -> Result<Compil
     if best.period() <= bound.ticks {
         return compiler.finish(best, bound, max_unroll);
     }
-    let machines = with_fewer_cores(machine);
-    let distances: Vec<Distances<'_>> = machines.iter().map(Distances::new).collect();
+    let mut machines = with_fewer_cores(machine);
+    if repetition.total_firings() <= SMALL
+        && let Some(smaller) = without_last_host(machine, &pins)
+    {
+        let fewer = with_fewer_cores(&smaller);
+        machines.push(smaller);
+        machines.extend(fewer);
+    }
+    let distances: Vec<Distances<'_>> = machines.iter().map(|machine| Distances::new(machine, unit)).collect();
     for (machine, distances) in machines.iter().zip(&distances) {
         let fewer = Compiler { app, machine, repetition, distances, pins: &pins, list };
-        let solution = fewer.solve(fewer.graph(1)?, bound, max_unroll)?;
-        if solution.period() < best.period() {
+        // Without a node there may be no way from one pinned actor to another.
+        let solution = fewer.graph(1).and_then(|graph| fewer.solve(graph, bound, max_unroll));
+        if let Ok(solution) = solution
+            && solution.period() < best.period()
+        {
             best = solution;
         }
         if best.period() <= bound.ticks {
@@ -300,6 +311,20 @@ fn with_fewer_cores(machine: &Machine) -> Vec<Machine> {
         machines.push(fewer.expect("a legal machine with fewer cores is legal"));
     }
     machines
+}
+
+/// The machine with its last node that has a core made a switch, unless it is the only one or somebody is pinned to it: what
+/// fits there fits here, so that a node added to a machine hardly ever makes a schedule slower.
+fn without_last_host(machine: &Machine, pins: &IdVec<ActorId, Option<NodeId>>) -> Option<Machine> {
+    let mut nodes = machine.nodes().clone();
+    let mut hosts = nodes.ids().rev().filter(|&node| nodes[node].cores > 0);
+    let (last, _) = (hosts.next()?, hosts.next()?);
+    if pins.values().any(|&pin| pin == Some(last)) {
+        return None;
+    }
+    nodes[last].cores = 0;
+    let smaller = Machine::new(machine.name(), nodes, machine.links().clone());
+    Some(smaller.expect("a legal machine with fewer cores is legal"))
 }
 
 /// Words that may move in a metacycle, all channels together.

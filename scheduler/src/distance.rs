@@ -1,6 +1,8 @@
-//! Distances between nodes: ticks from a word being readable at one node to being readable at another, over the best path.
+//! Distances between nodes over the best path: in ticks from a word being readable at one node to being readable at another,
+//! or in hops.
 
-use sim_core::{Id, Machine, NodeId};
+use crate::problem::{components, stays_together};
+use sim_core::{App, Id, LinkId, Machine, NodeId};
 use std::cell::{Ref, RefCell};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,23 +14,53 @@ pub(crate) const UNREACHABLE: i64 = i64::MAX / 4;
 /// Nodes up to which a whole row of distances is worth computing for one path.
 const ROW: usize = 1 << 8;
 
-/// Shortest distances *to* a node, per hop λ + 1 ticks; rows are computed when first asked for.
+/// What distances are counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// λ + 1 ticks per hop.
+    Ticks,
+    /// A hop is a hop.
+    Hops,
+}
+
+impl Unit {
+    /// Ticks where latency may cost throughput: where firings on several nodes may wait for each other in a circle. Elsewhere
+    /// only frames on links cost, so that placement, routes and period are the same however long the links are.
+    pub(crate) fn of(app: &App) -> Self {
+        let channels = app.channels().values().map(|channel| (channel.source.0, channel.target.0));
+        let acyclic = components(app.actors().len(), channels).iter().all(|members| members.len() == 1);
+        let to_itself = app.channels().values().filter(|channel| channel.source == channel.target);
+        if acyclic && to_itself.into_iter().all(|channel| stays_together(app, channel.source)) {
+            Self::Hops
+        } else {
+            Self::Ticks
+        }
+    }
+}
+
+/// Shortest distances *to* a node; rows are computed when first asked for.
 pub(crate) struct Distances<'a> {
     machine: &'a Machine,
+    unit: Unit,
     rows: RefCell<Vec<Option<Rc<[i64]>>>>,
     vicinity: RefCell<Vicinity>,
 }
 
 impl<'a> Distances<'a> {
     /// No row is computed yet.
-    pub(crate) fn new(machine: &'a Machine) -> Self {
+    pub(crate) fn new(machine: &'a Machine, unit: Unit) -> Self {
         let rows = RefCell::new(vec![None; machine.nodes().len()]);
-        Self { machine, rows, vicinity: RefCell::default() }
+        Self { machine, unit, rows, vicinity: RefCell::default() }
     }
 
     /// The machine.
     pub(crate) fn machine(&self) -> &'a Machine {
         self.machine
+    }
+
+    /// What it takes to cross `link`.
+    pub(crate) fn length(&self, link: LinkId) -> i64 {
+        length(self.machine, self.unit, link)
     }
 
     /// Distances of all nodes to `target`, indexed by node; [`UNREACHABLE`] where there is no path.
@@ -43,7 +75,7 @@ impl<'a> Distances<'a> {
             if distance > row[node.index()] {
                 continue;
             }
-            for (source, through) in steps_to(self.machine, node, distance) {
+            for (source, through) in steps_to(self.machine, self.unit, node, distance) {
                 if through < row[source.index()] {
                     row[source.index()] = through;
                     heap.push(Reverse((through, source)));
@@ -70,7 +102,7 @@ impl<'a> Distances<'a> {
             let row = self.to(target);
             return (row[source.index()] < UNREACHABLE).then_some(Ahead::Row(row));
         }
-        let radius = self.vicinity.borrow_mut().explore(self.machine, source, target)?;
+        let radius = self.vicinity.borrow_mut().explore(self.machine, self.unit, source, target)?;
         Some(Ahead::Near { vicinity: self.vicinity.borrow(), radius })
     }
 }
@@ -109,7 +141,7 @@ pub(crate) struct Vicinity {
 
 impl Vicinity {
     /// Searches from `target` until `source` is met; its distance, or `None` if it never is.
-    fn explore(&mut self, machine: &Machine, source: NodeId, target: NodeId) -> Option<i64> {
+    fn explore(&mut self, machine: &Machine, unit: Unit, source: NodeId, target: NodeId) -> Option<i64> {
         self.reached.resize(machine.nodes().len(), (0, 0));
         self.search = self.search.checked_add(1).expect("flows are counted in 32 bits");
         self.heap.clear();
@@ -121,7 +153,7 @@ impl Vicinity {
             if self.known(node).is_some_and(|known| known < distance) {
                 continue;
             }
-            for (before, through) in steps_to(machine, node, distance) {
+            for (before, through) in steps_to(machine, unit, node, distance) {
                 self.reach(before, through);
             }
         }
@@ -142,7 +174,14 @@ impl Vicinity {
 }
 
 /// The nodes with a link to `node`, and their distances through it if `node` is `distance` away.
-fn steps_to(machine: &Machine, node: NodeId, distance: i64) -> impl Iterator<Item = (NodeId, i64)> {
-    let links = machine.incoming(node).iter().map(|&link| &machine.links()[link]);
-    links.map(move |link| (link.source, distance + link.latency.hop().0))
+fn steps_to(machine: &Machine, unit: Unit, node: NodeId, distance: i64) -> impl Iterator<Item = (NodeId, i64)> {
+    let links = machine.incoming(node).iter();
+    links.map(move |&link| (machine.links()[link].source, distance + length(machine, unit, link)))
+}
+
+fn length(machine: &Machine, unit: Unit, link: LinkId) -> i64 {
+    match unit {
+        Unit::Ticks => machine.links()[link].latency.hop().0,
+        Unit::Hops => 1,
+    }
 }

@@ -2,12 +2,15 @@
 
 use crate::analysis::{DependencyId, FiringId};
 use crate::buffers::{Memory, consumed_number, tokens_per_metacycle};
+use crate::firing_runs;
 use crate::placement::Placed;
 use crate::problem::{LOCAL, Problem};
-use crate::schedule::{Hop, Role, ScheduledFiring, Transport};
+use crate::schedule::{Buffer, Hop, Role, ScheduledFiring, Transport};
 use crate::slotting::Slotted;
-use calendars::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Pool, Rotation, Shared};
-use sim_core::{ChannelId, Csr, Id, IdVec, LinkId, NodeId};
+use calendars::{
+    CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalendar, Operand, Pool, Repeat, Rotation, Shared,
+};
+use sim_core::{ActorId, ChannelId, Csr, Id, IdVec, LinkId, NodeId};
 
 /// Lists the firings of a solution, by actor and index.
 pub(crate) fn firings(problem: &Problem<'_>, placed: &Placed, slotted: &Slotted) -> Vec<ScheduledFiring> {
@@ -111,29 +114,34 @@ impl Emitter<'_> {
         let firings = Csr::group(machine.len(), by_node);
         let mut pool = Pool::default();
         let calendar = |node: NodeId| {
-            let mut compute: Vec<ComputeEntry> =
-                firings.row(node).iter().map(|firing| self.compute(firing, &mut pool)).collect();
+            let firings = firings.row(node).iter().map(|firing| self.compute(firing)).collect();
+            let phases = |actor: ActorId| self.problem.app.actors()[actor].phases();
+            let mut compute = firing_runs::join(firings, phases);
             compute.sort_by_key(|entry| (entry.slot, entry.core));
+            for entry in &mut compute {
+                entry.inputs = pool.share(std::mem::take(&mut *entry.inputs));
+                entry.outputs = pool.share(std::mem::take(&mut *entry.outputs));
+            }
             NodeCalendar { compute }
         };
         machine.ids().map(calendar).collect()
     }
 
-    fn compute(&self, firing: &ScheduledFiring, pool: &mut Pool<Vec<Operand>>) -> ComputeEntry {
+    /// A firing as an entry of its own, whose operands lie in the circular buffers of their channels.
+    fn compute(&self, firing: &ScheduledFiring) -> ComputeEntry {
         let app = self.problem.app;
         let mut inputs = Vec::new();
         for &id in app.inputs(firing.actor) {
             let channel = &app.channels()[id];
             for token in token_range(&channel.consume, firing.index) {
                 let (buffer, local) = self.memory.place(firing.node, id, Role::Consumer, token as u32);
-                append(&mut inputs, buffer.rotation(local, 0), buffer.words);
+                firing_runs::append(&mut inputs, buffer.operand(local, 0));
             }
         }
         let mut outputs = Vec::new();
         for &channel in app.outputs(firing.actor) {
             for token in token_range(&app.channels()[channel].produce, firing.index) {
-                let (address, words) = self.written_by(firing, channel, token as u32);
-                append(&mut outputs, address, words);
+                firing_runs::append(&mut outputs, self.written_by(firing, channel, token as u32));
             }
         }
         ComputeEntry {
@@ -144,29 +152,38 @@ impl Emitter<'_> {
             actor: firing.actor,
             index: firing.index,
             exec: firing.exec,
-            inputs: pool.share(inputs),
-            outputs: pool.share(outputs),
+            repeat: Repeat::ONCE,
+            inputs: inputs.into(),
+            outputs: outputs.into(),
         }
     }
 
     /// Where a firing puts a token that it produces: into the consumer's buffer on the same node, else into its own.
-    fn written_by(&self, firing: &ScheduledFiring, channel: ChannelId, token: u32) -> (Rotation, u32) {
+    fn written_by(&self, firing: &ScheduledFiring, channel: ChannelId, token: u32) -> Operand {
         let id = self.carriers.of(channel, token);
         let node = firing.node;
         if self.placed.flow_of[id] == LOCAL {
-            return self.consumer_address(node, channel, token);
+            let (buffer, local, phase) = self.consumer_place(node, channel, token);
+            return buffer.operand(local, phase);
         }
         let (buffer, local) = self.memory.place(node, channel, Role::Producer, token);
-        (buffer.rotation(local, 0), buffer.words)
+        buffer.operand(local, 0)
     }
 
     /// The consumer's address of a token numbered as produced, in activations of its producer.
-    fn consumer_address(&self, node: NodeId, channel: ChannelId, token: u32) -> (Rotation, u32) {
+    fn consumer_address(&self, node: NodeId, channel: ChannelId, token: u32) -> Rotation {
+        let (buffer, local, phase) = self.consumer_place(node, channel, token);
+        buffer.rotation(local, phase)
+    }
+
+    /// The consumer's buffer for a token numbered as produced, the token's number there, and how many metacycles after its
+    /// producer's its activation is.
+    fn consumer_place(&self, node: NodeId, channel: ChannelId, token: u32) -> (&Buffer, u32, u64) {
         let number = u64::from(token) + self.problem.app.channels()[channel].initial.count;
         let phase = number / tokens_per_metacycle(self.problem, channel);
         let (buffer, local) =
             self.memory.place(node, channel, Role::Consumer, consumed_number(self.problem, channel, token));
-        (buffer.rotation(local, phase), buffer.words)
+        (buffer, local, phase)
     }
 
     /// Place of a firing among the U iterations of a metacycle.
@@ -213,7 +230,7 @@ impl Emitter<'_> {
             let (buffer, local) = self.memory.place(link.target, channel, Role::Relay, token);
             buffer.rotation(local, 0)
         } else {
-            self.consumer_address(link.target, channel, token).0
+            self.consumer_address(link.target, channel, token)
         };
         (self.frame(send, place, from, word), self.frame(send + link.latency.0, place, to, word))
     }
@@ -240,17 +257,6 @@ fn token_range(rates: &[u32], index: u32) -> std::ops::Range<u64> {
     let sum = |rates: &[u32]| rates.iter().map(|&rate| u64::from(rate)).sum::<u64>();
     let first = cycle as u64 * sum(rates) + sum(&rates[..phase]);
     first..first + u64::from(rates[phase])
-}
-
-/// Appends `words` words at `address`, to the last operand where they continue it.
-fn append(operands: &mut Vec<Operand>, address: Rotation, words: u32) {
-    if let Some(last) = operands.last_mut()
-        && (Rotation { base: last.address.base + last.words, ..last.address }) == address
-    {
-        last.words += words;
-        return;
-    }
-    operands.push(Operand { address, words });
 }
 
 /// Sorts single frames by slot and joins neighbours in time and memory to runs.

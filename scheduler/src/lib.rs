@@ -6,6 +6,7 @@ mod buffers;
 mod compile;
 mod distance;
 mod emit;
+mod firing_runs;
 mod packing;
 mod placement;
 mod problem;

@@ -107,7 +107,7 @@ pub(crate) fn route(distances: &Distances<'_>, flows: &[Flow], slots: i64) -> Re
 struct Search<'a> {
     distances: &'a Distances<'a>,
     slots: i64,
-    /// Price of one tick of latency.
+    /// Price of one tick of latency, or of a hop, whichever distances are counted in.
     tick: i64,
     hops: Vec<LinkId>,
     load: IdVec<LinkId, i64>,
@@ -121,7 +121,7 @@ impl<'a> Search<'a> {
     fn new(distances: &'a Distances<'a>, slots: i64) -> Self {
         let machine = distances.machine();
         let links = machine.links().len();
-        let ticks: i128 = machine.links().values().map(|link| i128::from(link.latency.hop().0)).sum();
+        let ticks: i128 = machine.links().ids().map(|link| i128::from(distances.length(link))).sum();
         let tick = i128::from(HOP) * links as i128 / ticks.max(1);
         Self {
             distances,
@@ -145,17 +145,17 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// What it costs to send `words` more frames over `link`: its latency, a little for use, much for more than all slots.
+    /// What it costs to send `words` more frames over `link`: its length, a little for use, much for more than all slots.
     fn price(&self, link: LinkId, words: i64) -> i64 {
-        let ticks = self.distances.machine().links()[link].latency.hop().0;
+        let length = self.distances.length(link);
         let load = self.load[link] + words;
         let use_share = (load.min(self.slots) * (HOP / 2)) / self.slots;
         let excess = (load - self.slots).max(0);
         let penalty = if excess == 0 { 0 } else { HOP * 4 + (excess.saturating_mul(HOP * 16)) / self.slots };
-        ticks.saturating_mul(self.tick).saturating_add(use_share + penalty + self.history[link])
+        length.saturating_mul(self.tick).saturating_add(use_share + penalty + self.history[link])
     }
 
-    /// A*: the latency to the target is a lower bound of the price.
+    /// A*: the distance to the target is a lower bound of the price.
     fn path(&mut self, flow: &Flow) -> Option<Path> {
         let machine = self.distances.machine();
         let distances = self.distances;

@@ -134,6 +134,17 @@ impl Buffer {
         self.slots * self.words
     }
 
+    /// The `local`-th token of a metacycle, whose activation 0 is `phase` metacycles late, as words of the circular buffer
+    /// that all tokens of one activation lie in.
+    pub(crate) fn operand(&self, local: u32, phase: u64) -> calendars::Operand {
+        let slots = self.slots.min(self.tokens);
+        let first = self.rotation(local, phase);
+        let start = (local % slots) * self.words;
+        let circular = calendars::Circular { start, advance: 0, size: slots * self.words };
+        let address = calendars::Rotation { base: first.base - start, ..first };
+        calendars::Operand { address, words: self.words, circular: Some(circular) }
+    }
+
     /// The rotating address of the `local`-th token of a metacycle, whose activation 0 is `phase` metacycles late.
     pub(crate) fn rotation(&self, local: u32, phase: u64) -> calendars::Rotation {
         if self.count() == 1 {

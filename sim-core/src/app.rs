@@ -70,6 +70,43 @@ pub struct FiringRun<'a> {
     pub(crate) firings: usize,
 }
 
+impl FiringRun<'_> {
+    /// Executes the firings.
+    fn each(&mut self, behaviour: &(impl Behaviour + ?Sized)) {
+        let (mut inputs, mut outputs) = (self.inputs, std::mem::take(&mut self.outputs));
+        for number in 1..=self.firings {
+            let (read, inputs_left) = inputs.split_at(self.input_words);
+            let (row, outputs_left) = outputs.split_at_mut(self.stride);
+            *self.started = number;
+            behaviour.fire(self.next, self.state.again(), read, &mut row[..self.output_words]);
+            self.next.index += self.step;
+            (inputs, outputs) = (inputs_left, outputs_left);
+        }
+    }
+
+    /// The same where inputs, outputs and rows have `WORDS` words: loops over them in a behaviour are unrolled.
+    #[inline]
+    fn each_of<const WORDS: usize>(&mut self, behaviour: &(impl Behaviour + ?Sized)) {
+        let (inputs, outputs) = (self.inputs.as_chunks::<WORDS>().0, self.outputs.as_chunks_mut::<WORDS>().0);
+        for (number, (inputs, outputs)) in inputs.iter().zip(outputs).enumerate() {
+            *self.started = number + 1;
+            behaviour.fire(self.next, self.state.again(), inputs, outputs);
+            self.next.index += self.step;
+        }
+    }
+}
+
+impl State<'_> {
+    /// The same for one more firing.
+    #[inline]
+    fn again(&mut self) -> State<'_> {
+        match self {
+            Self::Words(words) => State::Words(words),
+            Self::Opaque(state) => State::Opaque(*state),
+        }
+    }
+}
+
 /// What a firing does. Deterministic: outputs and new state depend on nothing but the arguments.
 pub trait Behaviour: Send + Sync {
     /// Executes one firing.
@@ -81,19 +118,12 @@ pub trait Behaviour: Send + Sync {
     /// Executes several firings in a row. There is nothing to gain by another body: this one is compiled once per type of
     /// behaviour, so that an engine pays one virtual call per run of firings, and the firings themselves are inlined.
     fn fire_run(&self, run: &mut FiringRun<'_>) {
-        let FiringRun { next, step, started, state, inputs, input_words, outputs, output_words, stride, firings } = run;
-        let (mut next, mut inputs, mut outputs) = (*next, *inputs, std::mem::take(outputs));
-        for number in 1..=*firings {
-            **started = number;
-            let state = match state {
-                State::Words(words) => State::Words(words),
-                State::Opaque(state) => State::Opaque(*state),
-            };
-            let (read, inputs_left) = inputs.split_at(*input_words);
-            let (row, outputs_left) = outputs.split_at_mut(*stride);
-            self.fire(next, state, read, &mut row[..*output_words]);
-            next.index += *step;
-            (inputs, outputs) = (inputs_left, outputs_left);
+        match (run.input_words, run.output_words, run.stride) {
+            (1, 1, 1) => run.each_of::<1>(self),
+            (2, 2, 2) => run.each_of::<2>(self),
+            (4, 4, 4) => run.each_of::<4>(self),
+            (6, 6, 6) => run.each_of::<6>(self),
+            _ => run.each(self),
         }
     }
 

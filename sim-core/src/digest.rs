@@ -88,7 +88,7 @@ fn keyed_words(key: u64, words: &[u64]) -> u64 {
     let (mut sum, mut key) = (0_u64, key);
     let (pairs, rest) = words.as_chunks::<2>();
     for [a, b] in pairs {
-        sum = sum.wrapping_add(fold(a ^ key, b ^ key.rotate_left(32)));
+        sum = sum.wrapping_add(fold(a ^ key, b.wrapping_add(key)));
         key = key.wrapping_add(0xe703_7ed1_a0b4_28db);
     }
     rest.iter().fold(sum, |sum, &word| sum.wrapping_add(keyed(key, word)))
@@ -198,25 +198,43 @@ impl ConsumedHash {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct EventHash(pub u64);
 
-impl EventHash {
-    /// Where an event stands: one product per event.
-    #[inline]
-    fn key(tick: Tick, kind: u64, what: u64) -> u64 {
-        fold(tick.0 as u64 ^ 0x8bb8_4b93_962e_acc9, (kind << 32 | what) ^ 0x2d35_8dcc_aa6c_78a5)
+/// Whose events are hashed: hashed once itself, for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventSource(u64);
+
+impl EventSource {
+    /// Firings of an actor.
+    #[must_use]
+    pub fn actor(actor: ActorId) -> Self {
+        Self(mix64(1 << 32 | u64::from(actor.0)))
     }
 
+    /// Frames on a link.
+    #[must_use]
+    pub fn link(link: LinkId) -> Self {
+        Self(mix64(2 << 32 | u64::from(link.0)))
+    }
+}
+
+/// The key of `tick`.
+#[inline]
+fn tick_key(tick: Tick) -> u64 {
+    (tick.0 as u64).wrapping_mul(0x8bb8_4b93_962e_acc9).wrapping_add(0x2d35_8dcc_aa6c_78a5)
+}
+
+impl EventHash {
     /// A firing in its last tick.
     #[inline]
-    pub fn firing(&mut self, last: Tick, actor: ActorId, index: u64, inputs: &[u64], outputs: &[u64]) {
-        let key = Self::key(last, 1, u64::from(actor.0)) ^ index;
+    pub fn firing(&mut self, last: Tick, actor: EventSource, index: u64, inputs: &[u64], outputs: &[u64]) {
+        let key = fold(actor.0 ^ index, tick_key(last));
         let read = keyed_words(key, inputs);
         self.0 = self.0.wrapping_add(key).wrapping_add(read).wrapping_add(keyed_words(!key, outputs));
     }
 
     /// A frame sent.
     #[inline]
-    pub fn frame(&mut self, sent: Tick, link: LinkId, word: u64) {
-        self.0 = self.0.wrapping_add(keyed(Self::key(sent, 2, u64::from(link.0)), word));
+    pub fn frame(&mut self, sent: Tick, link: EventSource, word: u64) {
+        self.0 = self.0.wrapping_add(fold(link.0 ^ word, tick_key(sent)));
     }
 
     /// The leaf of `node` at the end of an epoch; the hash goes on.

@@ -7,6 +7,7 @@
 mod cut;
 mod partition;
 mod progress;
+mod sync;
 
 pub(crate) use cut::Cursor;
 pub use cut::{Cut, CutFrame};

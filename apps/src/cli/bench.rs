@@ -67,7 +67,7 @@ fn row(case: &EngineCase) -> Vec<String> {
         two,
         optional(case.digest_state, percent),
         optional(case.digest_events, percent),
-        grouped(case.engine_bytes_per_node.round() as u64),
+        grouped(case.bytes_per_node.round() as u64),
         format!("{:.2}", case.compile_seconds),
     ]
 }

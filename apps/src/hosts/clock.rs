@@ -39,7 +39,7 @@ impl NodeClock {
         let mut entries = Vec::new();
         for calendar in calendars.nodes.values() {
             for entry in calendar.compute.iter().filter(|entry| entry.actor == actor) {
-                entries.push((entry.index as usize, (entry.first, entry.slot)));
+                entries.extend(entry.firings().map(|firing| (firing.index as usize, (entry.first, firing.slot))));
             }
         }
         entries.sort_unstable();

@@ -2,7 +2,9 @@
 
 use super::plan::{Plan, addresses};
 use super::{Kept, Memory, Wire};
-use sim_core::digest::{ConsumedHash, DigestLevel, EventHash, Leaf, Root, RunDigest, StateLeaf, epoch_ticks};
+use sim_core::digest::{
+    ConsumedHash, DigestLevel, EventHash, EventSource, Leaf, Root, RunDigest, StateLeaf, epoch_ticks,
+};
 use sim_core::ids::{ActorId, IdVec, LinkId, NodeId};
 use sim_core::time::{Tick, Ticks};
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,14 +73,14 @@ impl Observer {
         if plan.app.outputs(actor).is_empty() {
             self.consumed[node].get_or_insert_default().update(actor, index, inputs);
         }
-        self.events[node].firing(last, actor, index, inputs, outputs);
+        self.events[node].firing(last, EventSource::actor(actor), index, inputs, outputs);
     }
 
     /// Takes note of the frames that are sent in a tick.
     pub(super) fn frames_sent(&mut self, plan: &Plan, sent: &IdVec<LinkId, Option<u64>>, tick: Tick) {
         for (link, wire) in plan.machine.links().iter() {
             if let Some(word) = sent[link] {
-                self.events[wire.source].frame(tick, link, word);
+                self.events[wire.source].frame(tick, EventSource::link(link), word);
             }
         }
     }
@@ -172,10 +174,10 @@ fn accesses(plan: &Plan) -> IdVec<NodeId, Accesses> {
     }
     for (node, calendar) in plan.calendars.nodes.iter() {
         for entry in &calendar.compute {
-            for (start, activation) in plan.all_firings(entry) {
+            for (start, k, activation) in plan.all_firings(entry) {
                 let last = start + Ticks(entry.exec - 1);
                 for (operands, access) in [(&entry.inputs, Access::Read), (&entry.outputs, Access::Write)] {
-                    for address in addresses(operands, activation) {
+                    for address in addresses(operands, k, activation) {
                         add(node, address, last, access);
                     }
                 }

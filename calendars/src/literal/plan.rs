@@ -1,7 +1,7 @@
 //! What calendars say: when their entries act, for which firing, at which addresses.
 
 use super::error::{LiteralError, Place};
-use crate::format::{CalendarSet, ComputeEntry, FrameEntry, Operand, Rotation};
+use crate::format::{CalendarSet, Circular, ComputeEntry, FrameEntry, Operand, Rotation};
 use sim_core::app::{App, Channel, Firing};
 use sim_core::ids::{ActorId, IdVec, NodeId};
 use sim_core::machine::Machine;
@@ -92,10 +92,11 @@ impl<'a> Plan<'a> {
         Some(entry.address.address(activation) + frame as u32)
     }
 
-    /// The activation of `entry` whose first tick is `tick`.
-    pub(super) fn firing_due(&self, entry: &ComputeEntry, tick: Tick) -> Option<u64> {
-        let starts = tick.0.rem_euclid(self.metacycle()) == entry.slot;
-        starts.then(|| self.activation(tick, entry.first, entry.place)).flatten()
+    /// The firing of `entry` whose first tick is `tick`: its number in the entry, and its activation.
+    pub(super) fn firings_due(&self, entry: &ComputeEntry, tick: Tick) -> Vec<(u32, u64)> {
+        let slot = tick.0.rem_euclid(self.metacycle());
+        let starts = (0..entry.repeat.firings).filter(|&k| slot_of(entry, k) == slot);
+        starts.filter_map(|k| Some((k, self.activation(tick, entry.first, entry.place)?))).collect()
     }
 
     /// Every word that `entry` moves in the run, with its tick.
@@ -109,22 +110,26 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Every activation of `entry` in the run, with its first tick.
-    pub(super) fn all_firings(&self, entry: &ComputeEntry) -> impl Iterator<Item = (Tick, u64)> {
+    /// Every firing of `entry` in the run: its first tick, its number in the entry, and its activation.
+    pub(super) fn all_firings(&self, entry: &ComputeEntry) -> impl Iterator<Item = (Tick, u32, u64)> {
         let activations = (0..).take_while(|&activation| self.acts(activation, entry.place));
-        activations.map(|activation| (self.tick(entry.slot, entry.first, activation), activation))
+        activations.flat_map(move |activation| {
+            let tick = move |k| self.tick(slot_of(entry, k), entry.first, activation);
+            (0..entry.repeat.firings).map(move |k| (tick(k), k, activation))
+        })
     }
 
     /// The last end of a firing of the run, in ticks.
     pub(super) fn end(&self) -> Tick {
         let entries = self.calendars.nodes.values().flat_map(|calendar| &calendar.compute);
-        let ends = entries.filter_map(|entry| Some(self.all_firings(entry).last()?.0 + Ticks(entry.exec)));
+        let ends =
+            entries.filter_map(|entry| Some(self.all_firings(entry).map(|(tick, ..)| tick).max()? + Ticks(entry.exec)));
         ends.max().unwrap_or_default()
     }
 
-    /// The firing that `entry` is in its `activation`.
-    pub(super) fn firing(&self, entry: &ComputeEntry, activation: u64) -> Firing {
-        let index = activation * self.firings_per_metacycle(entry.actor) + u64::from(entry.index);
+    /// Firing `k` of `entry` in an `activation`.
+    pub(super) fn firing(&self, entry: &ComputeEntry, k: u32, activation: u64) -> Firing {
+        let index = activation * self.firings_per_metacycle(entry.actor) + u64::from(index_of(entry, k));
         Firing { index, phase: self.phase(entry.actor, index) }
     }
 
@@ -132,10 +137,15 @@ impl<'a> Plan<'a> {
         u32::try_from(index % self.app.actors()[actor].phases()).expect("phases are limited")
     }
 
-    /// The entry that is firing `index` of `actor` in every metacycle, and its node.
-    pub(super) fn entry(&self, actor: ActorId, index: u64) -> Option<(NodeId, &'a ComputeEntry)> {
-        let is_it = |entry: &&ComputeEntry| entry.actor == actor && u64::from(entry.index) == index;
-        self.calendars.nodes.iter().find_map(|(node, calendar)| Some((node, calendar.compute.iter().find(is_it)?)))
+    /// The entry with firing `index` of `actor` of every metacycle, the firing's number in it, and its node.
+    pub(super) fn entry(&self, actor: ActorId, index: u64) -> Option<(NodeId, &'a ComputeEntry, u32)> {
+        let number = |entry: &ComputeEntry| {
+            let mut numbers = 0..entry.repeat.firings;
+            numbers.find(|&k| entry.actor == actor && u64::from(index_of(entry, k)) == index)
+        };
+        let entries =
+            self.calendars.nodes.iter().flat_map(|(node, calendar)| calendar.compute.iter().map(move |e| (node, e)));
+        entries.filter_map(|(node, entry)| Some((node, entry, number(entry)?))).next()
     }
 
     /// Who consumes token `number` of `channel`: activation, number of the firing in the metacycle, and the position of the
@@ -186,15 +196,30 @@ impl<'a> Plan<'a> {
         range(at, "the core", entry.core, 0, i64::from(machine.nodes()[node].cores) - 1)?;
         range(at, "the actor", entry.actor.0, 0, app.actors().len() as i64 - 1)?;
         let firings = self.firings_per_metacycle(entry.actor);
+        range(at, "the number of firings", entry.repeat.firings, 1, firings)?;
+        let last = i128::from(entry.repeat.firings) - 1;
+        let last_slot = i128::from(entry.slot) + last * i128::from(entry.repeat.slots);
+        range(at, "the last slot", last_slot, 0, self.metacycle() - 1)?;
         range(at, "the number of the firing", entry.index, 0, firings - 1)?;
-        let phase = self.phase(entry.actor, entry.index.into());
-        let inputs = app.input_words(entry.actor, phase) as u64;
-        range(at, "the number of input words", words(&entry.inputs), inputs, inputs)?;
-        let outputs = app.outputs(entry.actor).iter().map(|&channel| &app.channels()[channel]);
-        let outputs: u64 = outputs.map(|c| u64::from(c.produce[phase as usize]) * u64::from(c.token_words())).sum();
-        range(at, "the number of output words", words(&entry.outputs), outputs, outputs)?;
-        let mut operands = entry.inputs.iter().chain(&entry.outputs);
-        operands.try_for_each(|operand| self.check_address(at, node, operand.address, operand.words))
+        let last_index = i128::from(entry.index) + last * i128::from(entry.repeat.indices);
+        range(at, "the number of the last firing", last_index, 0, firings - 1)?;
+        for k in 0..entry.repeat.firings {
+            let phase = self.phase(entry.actor, index_of(entry, k).into());
+            let inputs = app.input_words(entry.actor, phase) as u64;
+            range(at, "the number of input words", words(&entry.inputs), inputs, inputs)?;
+            let outputs = app.outputs(entry.actor).iter().map(|&channel| &app.channels()[channel]);
+            let outputs: u64 = outputs.map(|c| u64::from(c.produce[phase as usize]) * u64::from(c.token_words())).sum();
+            range(at, "the number of output words", words(&entry.outputs), outputs, outputs)?;
+        }
+        for operand in entry.inputs.iter().chain(&entry.outputs) {
+            let size = operand.circular.map_or(operand.words, |circular| circular.size);
+            range(at, "the number of words in the circular buffer", operand.words, 1, size)?;
+            if let Some(circular) = operand.circular {
+                range(at, "the start in the circular buffer", circular.start, 0, i64::from(size) - 1)?;
+            }
+            self.check_address(at, node, operand.address, size)?;
+        }
+        Ok(())
     }
 
     fn check_frames(&self, at: Place, node: NodeId, entry: &FrameEntry) -> Result<(), LiteralError> {
@@ -224,13 +249,30 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The addresses of all words of `operands` in an activation, in order.
-pub(super) fn addresses(operands: &[Operand], activation: u64) -> Vec<u32> {
+/// The addresses of all words of firing `k` of an entry with these `operands`, in an activation, in order.
+pub(super) fn addresses(operands: &[Operand], k: u32, activation: u64) -> Vec<u32> {
     let words = |operand: &Operand| {
-        let base = operand.address.address(activation);
-        base..=base + (operand.words - 1)
+        let &Operand { address, words, circular } = operand;
+        let base = address.address(activation);
+        (0..words).map(move |word| match circular {
+            None => base + word,
+            Some(Circular { start, advance, size }) => {
+                let offset = u64::from(start) + u64::from(k) * u64::from(advance) + u64::from(word);
+                base + (offset % u64::from(size)) as u32
+            }
+        })
     };
     operands.iter().flat_map(words).collect()
+}
+
+/// The slot in which firing `k` of `entry` starts.
+fn slot_of(entry: &ComputeEntry, k: u32) -> i64 {
+    entry.slot + i64::from(k) * entry.repeat.slots
+}
+
+/// Number of firing `k` of `entry` among its actor's firings of a metacycle.
+fn index_of(entry: &ComputeEntry, k: u32) -> u32 {
+    entry.index + k * entry.repeat.indices
 }
 
 fn words(operands: &[Operand]) -> u64 {

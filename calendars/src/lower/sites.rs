@@ -6,7 +6,7 @@
 
 use super::firings::place_of;
 use super::{EntryPlace, LowerError};
-use crate::format::{CalendarSet, ComputeEntry, Operand};
+use crate::format::{CalendarSet, EntryFiring, Stretch};
 use sim_core::Machine;
 use sim_core::csr::Ranges;
 use sim_core::ids::{Id, IdVec, LinkId, NodeId};
@@ -18,7 +18,7 @@ use std::ops::Range;
 pub(super) struct Case<'a> {
     pub(super) machine: &'a Machine,
     pub(super) calendars: &'a CalendarSet,
-    pub(super) entries: &'a IdVec<FiringId, &'a ComputeEntry>,
+    pub(super) entries: &'a IdVec<FiringId, EntryFiring<'a>>,
     pub(super) firings: &'a IdVec<FiringId, PlannedFiring>,
     pub(super) products: &'a IdVec<ProductId, Product>,
 }
@@ -142,7 +142,7 @@ pub(super) fn check_reads(
                 LowerError::Misread { entry, channel }
             };
             let start = firing.last.0 - (firing.exec - 1);
-            let mut addresses = addresses(&entry.inputs);
+            let mut addresses = addresses(entry.inputs());
             for read in &reads[firing.reads.start as usize..firing.reads.end as usize] {
                 for word in read.word..read.word + read.words {
                     let address = addresses.next().expect("operands hold every consumed word");
@@ -185,13 +185,12 @@ fn alike(read: RotatingAddress, written: RotatingAddress, lag: i64) -> bool {
     same && read.at(lag) == written.at(0)
 }
 
-/// Addresses of the words of `operands`, which were checked.
-fn addresses(operands: &[Operand]) -> impl Iterator<Item = RotatingAddress> + '_ {
-    operands.iter().flat_map(|operand| {
-        let address = operand.address;
+/// Addresses of the words of `stretches`, which were checked.
+fn addresses(stretches: impl Iterator<Item = Stretch>) -> impl Iterator<Item = RotatingAddress> {
+    stretches.flat_map(|Stretch { address, words }| {
         let rotates = address.count > 1 && address.stride > 0;
         let (stride, count) = if rotates { (address.stride, address.count) } else { (0, 1) };
         let phase = address.phase % count;
-        (0..operand.words).map(move |word| RotatingAddress { base: address.base + word, stride, count, phase })
+        (0..words).map(move |word| RotatingAddress { base: address.base + word, stride, count, phase })
     })
 }

@@ -65,6 +65,8 @@ pub mod limits {
     pub const WORDS: u64 = 1 << 27;
     /// Words that the entries of all nodes refer to, each counted once per copy. About a minute.
     pub const REFERENCES: u64 = 1 << 30;
+    /// Firings of all entries.
+    pub const FIRINGS: u64 = 1 << 25;
 }
 
 /// What the proof yields besides itself.
@@ -89,6 +91,10 @@ pub fn verify(app: &App, machine: &Machine, calendars: &CalendarSet) -> Result<V
     }
     let tokens = Tokens::count(app, calendars.unroll)?;
     let case = Case { app, machine, calendars, tokens };
+    violations = shape::check_lengths(&case);
+    if !violations.is_empty() {
+        return Err(violations);
+    }
     let mut report = Report::default();
     let usable = shape::check_entries(&case, &mut report);
     resources::check_firings(&case, &mut report);
@@ -153,13 +159,13 @@ struct Usable {
 }
 
 impl Usable {
-    /// All usable firings.
-    fn firings<'a>(&'a self, case: &'a Case<'_>) -> impl Iterator<Item = (EntryRef, &'a ComputeEntry)> {
-        case.machine.nodes().ids().flat_map(|node| self.firings_of(case, node))
+    /// All usable runs of firings.
+    fn computes<'a>(&'a self, case: &'a Case<'_>) -> impl Iterator<Item = (EntryRef, &'a ComputeEntry)> {
+        case.machine.nodes().ids().flat_map(|node| self.computes_of(case, node))
     }
 
-    /// The usable firings of one node.
-    fn firings_of<'a>(
+    /// The usable runs of firings of one node.
+    fn computes_of<'a>(
         &'a self,
         case: &'a Case<'_>,
         node: NodeId,

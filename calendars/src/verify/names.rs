@@ -11,7 +11,7 @@ pub enum EntryRef {
     Gather(LinkId, u32),
     /// An entry of the receive side of a link, by position.
     Scatter(LinkId, u32),
-    /// A firing of a node's compute calendar, by position.
+    /// A run of firings of a node's compute calendar, by position.
     Compute(NodeId, u32),
 }
 
@@ -25,7 +25,7 @@ impl fmt::Display for EntryRef {
     }
 }
 
-/// One word of an entry's run, or of all inputs or outputs of a firing.
+/// One word of an entry's frames, or of all inputs or outputs of its firings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WordRef {
     /// The entry.

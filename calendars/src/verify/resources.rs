@@ -3,13 +3,17 @@
 use super::names::EntryRef;
 use super::violation::Violation;
 use super::{Case, Report, Usable};
-use crate::format::{ComputeEntry, FrameEntry};
+use crate::format::{ComputeEntry, EntryFiring, FrameEntry};
 use sim_core::ids::ActorId;
 
 /// A firing with its entry.
-struct Fired<'a> {
+struct Fired {
     entry: EntryRef,
-    data: &'a ComputeEntry,
+    actor: ActorId,
+    index: u32,
+    /// Its first tick and the one after its last, in activation 0.
+    start: i64,
+    end: i64,
 }
 
 /// A stretch of slots with its entry.
@@ -28,13 +32,13 @@ pub(super) fn check_firings(case: &Case<'_>, report: &mut Report) {
     });
     let all = by_actor(case, all);
     for (actor, list) in of_actors(case, &all) {
-        for pair in list.windows(2).filter(|pair| pair[0].data.index == pair[1].data.index) {
-            let index = pair[0].data.index;
+        for pair in list.windows(2).filter(|pair| pair[0].index == pair[1].index) {
+            let index = pair[0].index;
             report.add(Violation::FiredTwice { entry: pair[1].entry, other: pair[0].entry, actor, index });
         }
         let firings = case.tokens.firings(actor);
         let mut expected = 0;
-        for index in list.iter().map(|firing| u64::from(firing.data.index)).chain([firings]) {
+        for index in list.iter().map(|firing| u64::from(firing.index)).chain([firings]) {
             if index > expected {
                 report.add(Violation::NeverFired { actor, from: expected, to: index - 1 });
             }
@@ -45,7 +49,7 @@ pub(super) fn check_firings(case: &Case<'_>, report: &mut Report) {
 
 /// Checks that actors with state fire on one node, in order, without overlap.
 pub(super) fn check_states(case: &Case<'_>, usable: &Usable, report: &mut Report) {
-    let all = by_actor(case, usable.firings(case));
+    let all = by_actor(case, usable.computes(case));
     for (actor, list) in of_actors(case, &all) {
         if case.app.actors()[actor].has_state() {
             check_state(case, actor, list, report);
@@ -54,30 +58,34 @@ pub(super) fn check_states(case: &Case<'_>, usable: &Usable, report: &mut Report
 }
 
 /// Firings of actors and indices that exist, sorted by actor and index.
-fn by_actor<'a>(case: &Case<'_>, firings: impl Iterator<Item = (EntryRef, &'a ComputeEntry)>) -> Vec<Fired<'a>> {
-    let actors = case.app.actors();
-    let exists = |(_, data): &(EntryRef, &ComputeEntry)| {
-        actors.get(data.actor).is_some() && u64::from(data.index) < case.tokens.firings(data.actor)
+fn by_actor<'a>(case: &Case<'_>, entries: impl Iterator<Item = (EntryRef, &'a ComputeEntry)>) -> Vec<Fired> {
+    let (actors, metacycle) = (case.app.actors(), case.calendars.metacycle);
+    let exists = |fired: &Fired| u64::from(fired.index) < case.tokens.firings(fired.actor);
+    let of_entry = |(entry, data): (EntryRef, &'a ComputeEntry)| {
+        let fired = move |firing: EntryFiring<'_>| {
+            // Entries that are broken otherwise may have any slot; nothing is asked of when they fire.
+            let start = i64::from(data.first).saturating_mul(metacycle).saturating_add(firing.slot);
+            Fired { entry, actor: data.actor, index: firing.index, start, end: start.saturating_add(data.exec) }
+        };
+        data.firings().map(fired)
     };
-    let mut all: Vec<Fired<'a>> = firings.filter(exists).map(|(entry, data)| Fired { entry, data }).collect();
-    all.sort_by_key(|firing| (firing.data.actor, firing.data.index));
+    let known = entries.filter(|(_, data)| actors.get(data.actor).is_some());
+    let mut all: Vec<Fired> = known.flat_map(of_entry).filter(exists).collect();
+    all.sort_by_key(|firing| (firing.actor, firing.index));
     all
 }
 
 /// Every actor with its firings; `all` are sorted by actor.
-fn of_actors<'a, 'f>(
-    case: &Case<'_>,
-    all: &'a [Fired<'f>],
-) -> impl Iterator<Item = (ActorId, &'a [Fired<'f>])> + use<'a, 'f> {
+fn of_actors<'a>(case: &Case<'_>, all: &'a [Fired]) -> impl Iterator<Item = (ActorId, &'a [Fired])> + use<'a> {
     case.app.actors().ids().scan(all, |rest, actor| {
-        let (of_actor, others) = rest.split_at(rest.partition_point(|firing| firing.data.actor <= actor));
+        let (of_actor, others) = rest.split_at(rest.partition_point(|firing| firing.actor <= actor));
         *rest = others;
         Some((actor, of_actor))
     })
 }
 
 /// Checks that the firings of `actor`, sorted by index, are on one node, in order, without overlap.
-fn check_state(case: &Case<'_>, actor: ActorId, list: &[Fired<'_>], report: &mut Report) {
+fn check_state(case: &Case<'_>, actor: ActorId, list: &[Fired], report: &mut Report) {
     let Some(first) = list.first() else { return };
     let node = |entry| match entry {
         EntryRef::Compute(node, _) => Some(node),
@@ -87,14 +95,12 @@ fn check_state(case: &Case<'_>, actor: ActorId, list: &[Fired<'_>], report: &mut
         report.add(Violation::StateMoved { entry: firing.entry, other: first.entry, actor });
     }
     let metacycle = case.calendars.metacycle;
-    let start = |firing: &Fired<'_>| i64::from(firing.data.first) * metacycle + firing.data.slot;
-    let followers = list.iter().skip(1).map(|firing| (firing, start(firing)));
-    let next_metacycle = std::iter::once((first, start(first) + metacycle));
-    for (before, (firing, start_tick)) in list.iter().zip(followers.chain(next_metacycle)) {
-        let end = start(before) + before.data.exec;
-        if start_tick < end {
-            let (entry, other) = (firing.entry, before.entry);
-            report.add(Violation::StateOrder { entry, other, actor, start: start_tick, end });
+    let followers = list.iter().skip(1).map(|firing| (firing.entry, firing.start));
+    let next_metacycle = std::iter::once((first.entry, first.start + metacycle));
+    for (before, (entry, start)) in list.iter().zip(followers.chain(next_metacycle)) {
+        let (other, end) = (before.entry, before.end);
+        if start < end {
+            report.add(Violation::StateOrder { entry, other, actor, start, end });
         }
     }
 }
@@ -103,12 +109,13 @@ fn check_state(case: &Case<'_>, actor: ActorId, list: &[Fired<'_>], report: &mut
 pub(super) fn check_cores(case: &Case<'_>, usable: &Usable, report: &mut Report) {
     let metacycle = case.calendars.metacycle;
     let mut held: Vec<(_, u32, Held)> = Vec::new();
-    for (entry, data) in usable.firings(case) {
+    for (entry, data) in usable.computes(case) {
         let EntryRef::Compute(node, _) = entry else { continue };
         if data.exec > metacycle {
             report.add(Violation::LongerThanMetacycle { entry, exec: data.exec, metacycle });
         }
-        held.push((node, data.core, Held { entry, slot: data.slot, end: data.slot + data.exec }));
+        let of_firing = |firing: EntryFiring<'_>| Held { entry, slot: firing.slot, end: firing.slot + data.exec };
+        held.extend(data.firings().map(|firing| (node, data.core, of_firing(firing))));
     }
     held.sort_by_key(|&(node, core, held)| (node, core, held.slot, held.entry));
     for group in held.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
@@ -155,6 +162,7 @@ fn overlaps(stretches: &[Held], metacycle: i64) -> Vec<(EntryRef, EntryRef, i64)
     }
     // The last one to end may reach into the next turn of the ring.
     let wrapped = stretches.iter().take_while(|held| held.slot < holder.end - metacycle);
-    found.extend(wrapped.filter(|held| held.entry != holder.entry).map(|held| (held.entry, holder.entry, held.slot)));
+    let other = |held: &&Held| (held.entry, held.slot) != (holder.entry, holder.slot);
+    found.extend(wrapped.filter(other).map(|held| (held.entry, holder.entry, held.slot)));
     found
 }

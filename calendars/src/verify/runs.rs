@@ -7,7 +7,7 @@ use super::names::{EntryRef, WordKind, WordRef};
 use super::tokens::{Made, Needed};
 use super::violation::Violation;
 use super::{Case, Usable, limits};
-use crate::format::{ComputeEntry, FrameEntry, Operand, Rotation};
+use crate::format::{ComputeEntry, FrameEntry, Operand, Rotation, Stretch};
 use sim_core::ids::{Id, IdVec, LinkId, NodeId};
 
 /// Number of a word that is read: of a gather run or an input operand.
@@ -38,9 +38,9 @@ pub(super) struct Run {
     pub(super) hold: i64,
     /// The [`ReadId`] or [`WriteId`] of the first word.
     pub(super) first_id: u32,
-    /// Number of the first word among all frames of the entry, or among all inputs or outputs of the firing.
+    /// Number of the first word among all frames of the entry, or among all inputs or outputs of its firings.
     pub(super) first_word: u32,
-    /// Where the firing's words start in [`NodeRuns::needed`] or [`NodeRuns::made`]; unused for frames.
+    /// Where the words of the entry's firings start in [`NodeRuns::needed`] or [`NodeRuns::made`]; unused for frames.
     table: u32,
 }
 
@@ -97,9 +97,9 @@ impl<'a> Runs<'a> {
         let words = |operands: &[Operand]| operands.iter().map(|operand| operand.words).sum::<u32>();
         for node in case.machine.nodes().ids() {
             runs.nodes.push((reads, writes));
-            for (_, firing) in usable.firings_of(case, node) {
-                reads += words(&firing.inputs);
-                writes += words(&firing.outputs);
+            for (_, data) in usable.computes_of(case, node) {
+                reads += data.repeat.firings * words(&data.inputs);
+                writes += data.repeat.firings * words(&data.outputs);
             }
             for &link in case.machine.outgoing(node) {
                 runs.gathers[link] = reads;
@@ -140,8 +140,8 @@ impl<'a> Runs<'a> {
         runs.needed.clear();
         runs.made.clear();
         let (mut reads, mut writes) = self.nodes[node.index()];
-        for (entry, firing) in self.usable.firings_of(self.case, node) {
-            runs.add_firing(self.case, entry, firing, &mut reads, &mut writes);
+        for (entry, data) in self.usable.computes_of(self.case, node) {
+            runs.add_firings(self.case, entry, data, &mut reads, &mut writes);
         }
         for &link in self.case.machine.outgoing(node) {
             for (entry, frames, id) in self.gathers(link) {
@@ -212,7 +212,7 @@ impl NodeRuns {
         self.list.push(Run { entry, act, place, rotation, words, at, hold: 0, first_id, first_word: 0, table: 0 });
     }
 
-    fn add_firing(
+    fn add_firings(
         &mut self,
         case: &Case<'_>,
         entry: EntryRef,
@@ -220,22 +220,34 @@ impl NodeRuns {
         reads: &mut ReadId,
         writes: &mut WriteId,
     ) {
-        let start = i64::from(data.first) * case.calendars.metacycle + data.slot;
         let (inputs, outputs) = (self.needed.len() as u32, self.made.len() as u32);
-        self.needed.extend(case.tokens.consumes(data.actor, data.index));
-        self.made.extend(case.tokens.produces(data.actor, data.index));
         let (place, hold) = (data.place, data.exec - 1);
-        let mut add = |operands: &[Operand], act, at, table, next: &mut u32| {
-            let mut first_word = 0;
-            for operand in operands {
-                let (rotation, words, first_id) = (operand.address, operand.words, *next);
-                self.list.push(Run { entry, act, place, rotation, words, at, hold, first_id, first_word, table });
-                first_word += words;
+        let (mut consumed, mut produced) = (0, 0);
+        for firing in data.firings() {
+            self.needed.extend(case.tokens.consumes(data.actor, firing.index));
+            self.made.extend(case.tokens.produces(data.actor, firing.index));
+            let start = i64::from(data.first) * case.calendars.metacycle + firing.slot;
+            let mut add = |stretch: Stretch, act, at, table, first_word: &mut u32, next: &mut u32| {
+                let Stretch { address: rotation, words } = stretch;
+                let (first_id, first) = (*next, *first_word);
+                self.list.push(Run {
+                    entry,
+                    act,
+                    place,
+                    rotation,
+                    words,
+                    at,
+                    hold,
+                    first_id,
+                    first_word: first,
+                    table,
+                });
+                *first_word += words;
                 *next += words;
-            }
-        };
-        add(&data.inputs, Act::Input, start, inputs, reads);
-        add(&data.outputs, Act::Output, start + data.exec, outputs, writes);
+            };
+            firing.inputs().for_each(|s| add(s, Act::Input, start, inputs, &mut consumed, reads));
+            firing.outputs().for_each(|s| add(s, Act::Output, start + data.exec, outputs, &mut produced, writes));
+        }
     }
 }
 
@@ -244,18 +256,20 @@ fn check_limits(case: &Case<'_>, usable: &Usable) -> Result<(), Violation> {
     let (mut all, mut all_copies) = (0_u128, 0_u128);
     for node in case.machine.nodes().ids() {
         let mut copies = 0_u128;
-        let mut add = |words: u32, count: u32| {
-            all += u128::from(words);
-            copies += u128::from(words) * u128::from(count);
+        let mut add = |times: u32, words: u32, count: u32| {
+            let words = u128::from(times) * u128::from(words);
+            all += words;
+            copies += words * u128::from(count);
         };
-        for (_, data) in usable.firings_of(case, node) {
-            data.inputs.iter().chain(&data.outputs).for_each(|operand| add(operand.words, operand.address.count));
+        for (_, data) in usable.computes_of(case, node) {
+            let operands = data.inputs.iter().chain(&data.outputs);
+            operands.for_each(|operand| add(data.repeat.firings, operand.words, operand.address.count));
         }
         for &link in case.machine.outgoing(node) {
-            usable.gathers(case, link).for_each(|(_, data)| add(data.length, data.address.count));
+            usable.gathers(case, link).for_each(|(_, data)| add(1, data.length, data.address.count));
         }
         for &link in case.machine.incoming(node) {
-            usable.scatters(case, link).for_each(|(_, data)| add(data.length, data.address.count));
+            usable.scatters(case, link).for_each(|(_, data)| add(1, data.length, data.address.count));
         }
         if copies > limits::WORDS.into() {
             return Err(Violation::TooManyWords { found: copies, limit: limits::WORDS });

@@ -1,9 +1,10 @@
 //! Rules that one entry can break alone: numbers within range, order, and the facts of the firing that it names.
 
+use super::limits;
 use super::names::{EntryRef, WordKind};
 use super::violation::Violation;
 use super::{Case, Report, Usable};
-use crate::format::{CalendarSet, ComputeEntry, FrameEntry, Operand, Rotation};
+use crate::format::{CalendarSet, Circular, ComputeEntry, EntryFiring, FrameEntry, Operand, Rotation};
 use sim_core::ids::NodeId;
 use sim_core::{App, Machine};
 
@@ -35,6 +36,29 @@ pub(super) fn check_header(machine: &Machine, calendars: &CalendarSet) -> Vec<Vi
     violations
 }
 
+/// Checks that no run of firings is empty, or longer than its actor fires: only then can the firings be listed one by one.
+pub(super) fn check_lengths(case: &Case<'_>) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut all = 0;
+    for (node, calendar) in case.calendars.nodes.iter() {
+        for (entry, data) in named(&calendar.compute, |index| EntryRef::Compute(node, index)) {
+            let firings = data.repeat.firings;
+            let known = case.app.actors().get(data.actor).is_some();
+            let limit = if known { case.tokens.firings(data.actor) } else { 1 };
+            if firings == 0 {
+                violations.push(Violation::EmptyRun { entry });
+            } else if u64::from(firings) > limit {
+                violations.push(Violation::RunTooLong { entry, firings, actor: data.actor, limit });
+            }
+            all += u64::from(firings);
+        }
+    }
+    if violations.is_empty() && all > limits::FIRINGS {
+        violations.push(Violation::TooManyEntryFirings { found: all, limit: limits::FIRINGS });
+    }
+    violations
+}
+
 /// Checks every entry, and says which ones are sound enough for the rules that relate entries.
 pub(super) fn check_entries(case: &Case<'_>, report: &mut Report) -> Usable {
     let mut usable = Usable::default();
@@ -43,7 +67,7 @@ pub(super) fn check_entries(case: &Case<'_>, report: &mut Report) -> Usable {
         let keys = calendar.compute.iter().map(|entry| (entry.slot, entry.core));
         check_calendar(case, node, keys, name, report);
         let entries = named(&calendar.compute, name);
-        let broken = entries.filter(|(name, entry)| !report.is_clean(|r| check_firing(case, node, *name, entry, r)));
+        let broken = entries.filter(|(name, entry)| !report.is_clean(|r| check_compute(case, node, *name, entry, r)));
         usable.broken.extend(broken.map(|(name, _)| name));
     }
     for (link, calendar) in case.calendars.links.iter() {
@@ -100,27 +124,49 @@ fn check_frames(case: &Case<'_>, node: NodeId, entry: EntryRef, data: &FrameEntr
     check_reach(case, entry, data.first, data.address.count, 0, report);
 }
 
-fn check_firing(case: &Case<'_>, node: NodeId, entry: EntryRef, data: &ComputeEntry, report: &mut Report) {
-    check_times(case, entry, data.slot, data.place, report);
+/// Checks a run of firings; of what each of them can break, the first firing that does is reported.
+fn check_compute(case: &Case<'_>, node: NodeId, entry: EntryRef, data: &ComputeEntry, report: &mut Report) {
     let cores = case.machine.nodes()[node].cores;
     if data.core >= cores {
         report.add(Violation::NoSuchCore { entry, core: data.core, cores });
     }
     let operands = || data.inputs.iter().chain(&data.outputs);
-    for operand in operands() {
-        if operand.words == 0 {
-            report.add(Violation::EmptyRun { entry });
-        }
-        check_address(case, node, entry, operand.address, operand.words, report);
-    }
+    let legal = report.is_clean(|report| operands().for_each(|operand| check_operand(entry, *operand, report)));
     let copies = operands().map(|operand| operand.address.count).max().unwrap_or(1);
     check_reach(case, entry, data.first, copies, data.exec, report);
-    check_identity(case, entry, data, report);
+    let mut firings = data.firings();
+    let broken = firings.find(|firing| !report.is_clean(|r| check_firing(case, entry, firing, r)));
+    if legal && broken.is_none() {
+        let of_firing = |firing: EntryFiring<'_>| firing.inputs().chain(firing.outputs()).collect::<Vec<_>>();
+        let mut stretches = data.firings().flat_map(of_firing);
+        stretches.find(|s| !report.is_clean(|r| check_address(case, node, entry, s.address, s.words, r)));
+    }
 }
 
-/// Checks that the entry is a firing of its actor, with that firing's duration, iteration and numbers of words.
-fn check_identity(case: &Case<'_>, entry: EntryRef, data: &ComputeEntry, report: &mut Report) {
-    let (app, actor, index) = (case.app, data.actor, data.index);
+/// Checks that an operand has words, and that they fit their circular buffer.
+fn check_operand(entry: EntryRef, operand: Operand, report: &mut Report) {
+    if operand.words == 0 {
+        report.add(Violation::EmptyRun { entry });
+    }
+    if operand.address.count == 0 {
+        report.add(Violation::NoCopies { entry });
+    }
+    if let Some(Circular { start, size, .. }) = operand.circular
+        && (start >= size || operand.words > size)
+    {
+        report.add(Violation::CircularOutside { entry, words: operand.words, start, size });
+    }
+}
+
+/// Checks when a firing starts, and that it is one of its actor, with that firing's duration, iteration and numbers of words.
+fn check_firing(case: &Case<'_>, entry: EntryRef, firing: &EntryFiring<'_>, report: &mut Report) {
+    check_times(case, entry, firing.slot, firing.entry.place, report);
+    check_identity(case, entry, firing, report);
+}
+
+fn check_identity(case: &Case<'_>, entry: EntryRef, firing: &EntryFiring<'_>, report: &mut Report) {
+    let (app, data) = (case.app, firing.entry);
+    let (actor, index) = (data.actor, firing.index);
     if app.actors().get(actor).is_none() {
         report.add(Violation::NoSuchActor { entry, actor, actors: app.actors().len() });
         return;

@@ -70,6 +70,38 @@ pub enum Violation {
         /// The limit.
         limit: u64,
     },
+    /// More firings than can be checked one by one.
+    #[error("{found} firings per metacycle are more than the {limit} that can be checked")]
+    TooManyEntryFirings {
+        /// Firings of all entries.
+        found: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A run of more firings than its actor has.
+    #[error("{entry}: a run of {firings} firings, {actor} has {limit} per metacycle")]
+    RunTooLong {
+        /// The entry.
+        entry: EntryRef,
+        /// Firings of the run.
+        firings: u32,
+        /// The actor.
+        actor: ActorId,
+        /// Firings of the actor.
+        limit: u64,
+    },
+    /// Words of a firing outside of their circular buffer.
+    #[error("{entry}: {words} words from word {start} do not fit a circular buffer of {size} words")]
+    CircularOutside {
+        /// The entry.
+        entry: EntryRef,
+        /// Words per firing.
+        words: u32,
+        /// Where the first firing's words start in the buffer.
+        start: u32,
+        /// Words of the buffer.
+        size: u32,
+    },
 
     /// An entry beyond the depth of a calendar.
     #[error("{entry}: beyond the {limit} entries that one calendar of {node} can hold")]
@@ -496,12 +528,15 @@ impl Violation {
             | Self::Inconsistent { .. }
             | Self::TooManyFirings { .. }
             | Self::TooManyWords { .. }
+            | Self::TooManyEntryFirings { .. }
             | Self::NeverFired { .. } => Vec::new(),
             Self::CalendarDepth { entry, .. }
             | Self::Unsorted { entry }
             | Self::SlotOutside { entry, .. }
             | Self::RunWraps { entry, .. }
             | Self::EmptyRun { entry }
+            | Self::RunTooLong { entry, .. }
+            | Self::CircularOutside { entry, .. }
             | Self::PlaceOutside { entry, .. }
             | Self::NoCopies { entry }
             | Self::AddressOutside { entry, .. }

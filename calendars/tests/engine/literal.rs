@@ -2,7 +2,7 @@
 
 use calendars::{CalendarSet, ComputeEntry, Rotation};
 use sim_core::digest::{
-    ChannelDigest, ConsumedHash, DigestLevel, EventHash, Leaf, Root, RunDigest, StateLeaf, epoch_ticks,
+    ChannelDigest, ConsumedHash, DigestLevel, EventHash, EventSource, Leaf, Root, RunDigest, StateLeaf, epoch_ticks,
 };
 use sim_core::ids::{ActorId, ChannelId, IdVec, LinkId, NodeId};
 use sim_core::{ActorState, App, ChannelOutcome, Firing, Machine, Outcome, RunOptions, State, Tick};
@@ -123,7 +123,7 @@ impl Literal<'_> {
                     if let Some(a) = self.activation(e.first, e.place, e.slot + i64::from(k), tick) {
                         let word = self.read(ends.source, e.address.address(a) + k);
                         self.flight.insert((link, tick), word);
-                        self.events[ends.source].frame(Tick(tick), link, word);
+                        self.events[ends.source].frame(Tick(tick), EventSource::link(link), word);
                     }
                 }
             }
@@ -167,7 +167,7 @@ impl Literal<'_> {
             writes.extend(token.iter().map(|&word| (node, targets.next().unwrap(), word)));
             self.streams.insert((c, index), token);
         }
-        self.events[node].firing(Tick(tick), e.actor, index, &inputs, &outputs);
+        self.events[node].firing(Tick(tick), EventSource::actor(e.actor), index, &inputs, &outputs);
         if self.app.outputs(e.actor).is_empty() {
             self.consumed[node].get_or_insert_default().update(e.actor, index, &inputs);
         }

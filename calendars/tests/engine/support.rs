@@ -1,6 +1,6 @@
 //! Hand-made systems: applications of mixing actors, and calendars planned in absolute ticks.
 
-use calendars::{CalendarSet, ComputeEntry, FrameEntry, NodeCalendar, Operand, Rotation, Shared};
+use calendars::{CalendarSet, ComputeEntry, FrameEntry, NodeCalendar, Operand, Repeat, Rotation, Shared};
 use sim_core::digest::{ChannelDigest, DigestLevel};
 use sim_core::ids::{ActorId, ChannelId, IdVec, LinkId, NodeId};
 use sim_core::mix::{Mix, MixPort};
@@ -77,7 +77,7 @@ pub(crate) fn machine(cores: &[u32], links: &[(u32, u32, i64)]) -> Machine {
 }
 
 pub(crate) fn operand(address: Rotation, words: u32) -> Operand {
-    Operand { address, words }
+    Operand::new(address, words)
 }
 
 /// Calendars in the making. Times are absolute: those of activation 0.
@@ -133,6 +133,7 @@ impl Plan {
             actor: ActorId(actor),
             index,
             exec,
+            repeat: Repeat::ONCE,
             inputs: inputs.into(),
             outputs: outputs.into(),
         });

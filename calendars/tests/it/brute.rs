@@ -4,8 +4,8 @@
 
 use crate::cases::{Case, firings_per_iteration};
 use calendars::verify::EntryRef;
-use calendars::{ComputeEntry, FrameEntry};
-use sim_core::ids::{ActorId, ChannelId, LinkId, NodeId};
+use calendars::{ComputeEntry, FrameEntry, Operand, Repeat, Rotation};
+use sim_core::ids::{ActorId, ChannelId, IdVec, LinkId, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A word of a token, with the iteration that produced it (−1 for initial tokens).
@@ -77,11 +77,17 @@ impl Findings {
 /// Simulates until every rotation has turned a few times after the pipeline is full.
 pub(crate) fn simulate(case: &Case) -> Findings {
     let mut findings = Findings::default();
+    check_runs(case, &mut findings);
+    if !findings.errors.is_empty() {
+        return findings;
+    }
+    let (single, entries) = single_firings(case);
+    let case = &single;
     check_numbers(case, &mut findings);
     if !findings.errors.is_empty() {
         return findings;
     }
-    let mut sim = Sim::new(case);
+    let mut sim = Sim::new(case, entries);
     sim.place_initial(&mut findings);
     let mut events = BTreeMap::new();
     sim.list_firings(&mut events, &mut findings);
@@ -91,6 +97,50 @@ pub(crate) fn simulate(case: &Case) -> Findings {
     }
     sim.check_end(&mut findings);
     findings
+}
+
+/// Runs that are empty, too long to be listed, or outside of their buffers.
+fn check_runs(case: &Case, findings: &mut Findings) {
+    for e in case.calendars.nodes.values().flat_map(|node| &node.compute) {
+        let inside = |o: &Operand| o.circular.is_none_or(|c| c.start < c.size && o.words <= c.size);
+        let operands = e.inputs.iter().chain(&e.outputs).all(inside);
+        if !(1..1000).contains(&e.repeat.firings) || !operands {
+            findings.error(|| format!("bad run {e:?}"));
+        }
+    }
+}
+
+/// The same case with an entry of its own for every firing and an operand for every word; and the entries that they come from.
+fn single_firings(case: &Case) -> (Case, IdVec<NodeId, Vec<EntryRef>>) {
+    let mut single = case.clone();
+    let mut entries: IdVec<NodeId, Vec<EntryRef>> = IdVec::filled(Vec::new(), case.calendars.nodes.len());
+    for (node, calendar) in case.calendars.nodes.iter() {
+        single.calendars.nodes[node].compute.clear();
+        for (e, index) in calendar.compute.iter().zip(0..) {
+            for k in 0..e.repeat.firings {
+                let words = |operands: &[Operand]| -> Vec<Operand> {
+                    operands.iter().flat_map(|o| (0..o.words).map(|i| word_of(o, k, i))).collect()
+                };
+                let firing = ComputeEntry {
+                    slot: e.slot + i64::from(k) * e.repeat.slots,
+                    index: e.index + k * e.repeat.indices,
+                    repeat: Repeat::ONCE,
+                    inputs: words(&e.inputs).into(),
+                    outputs: words(&e.outputs).into(),
+                    ..e.clone()
+                };
+                single.calendars.nodes[node].compute.push(firing);
+                entries[node].push(EntryRef::Compute(node, index));
+            }
+        }
+    }
+    (single, entries)
+}
+
+/// Word `i` of firing `k` of an operand.
+fn word_of(operand: &Operand, k: u32, i: u32) -> Operand {
+    let offset = operand.circular.map_or(i, |c| (c.start + k * c.advance + i) % c.size);
+    Operand::new(Rotation { base: operand.address.base + offset, ..operand.address }, 1)
 }
 
 /// Numbers that no simulation can use.
@@ -130,14 +180,16 @@ fn check_numbers(case: &Case, findings: &mut Findings) {
 
 struct Sim<'a> {
     case: &'a Case,
-    per_iteration: sim_core::ids::IdVec<ActorId, u64>,
+    /// By node and firing, the entry that it comes from.
+    entries: IdVec<NodeId, Vec<EntryRef>>,
+    per_iteration: IdVec<ActorId, u64>,
     iterations: u64,
     memory: BTreeMap<(NodeId, u32), Stored>,
     flying: BTreeMap<(LinkId, i64), (EntryRef, Option<Word>, u64)>,
 }
 
 impl<'a> Sim<'a> {
-    fn new(case: &'a Case) -> Self {
+    fn new(case: &'a Case, entries: IdVec<NodeId, Vec<EntryRef>>) -> Self {
         let set = &case.calendars;
         let compute = || set.nodes.values().flat_map(|n| &n.compute);
         let frames = || set.links.values().flat_map(|l| l.gather.iter().chain(&l.scatter));
@@ -149,7 +201,7 @@ impl<'a> Sim<'a> {
         let metacycles =
             4 + firsts.max().unwrap_or(0) as u64 + 2 * counts.max().unwrap_or(1) as u64 + delays.max().unwrap_or(0);
         let iterations = metacycles * u64::from(set.unroll);
-        Self { case, per_iteration, iterations, memory: BTreeMap::new(), flying: BTreeMap::new() }
+        Self { case, entries, per_iteration, iterations, memory: BTreeMap::new(), flying: BTreeMap::new() }
     }
 
     fn iteration(&self, activation: u64, place: u32) -> u64 {
@@ -195,7 +247,7 @@ impl<'a> Sim<'a> {
             .collect()
     }
 
-    fn addresses(operands: &[calendars::Operand], activation: u64) -> Vec<u32> {
+    fn addresses(operands: &[Operand], activation: u64) -> Vec<u32> {
         operands.iter().flat_map(|o| (0..o.words).map(move |k| o.address.address(activation) + k)).collect()
     }
 
@@ -231,13 +283,12 @@ impl<'a> Sim<'a> {
         let mut busy = BTreeSet::new();
         for (node, calendar) in self.case.calendars.nodes.iter() {
             for (index, data) in calendar.compute.iter().enumerate() {
-                let entry = EntryRef::Compute(node, index as u32);
+                let entry = self.entries[node][index];
                 for activation in self.activations(data.place) {
                     let start = (i64::from(data.first) + activation as i64) * metacycle + data.slot;
                     let end = start + data.exec;
                     let (ins, outs) = (self.consumed(data, activation).len(), self.produced(data, activation).len());
-                    let count =
-                        |operands: &[calendars::Operand]| operands.iter().map(|o| o.words as usize).sum::<usize>();
+                    let count = |operands: &[Operand]| operands.iter().map(|o| o.words as usize).sum::<usize>();
                     if (ins, outs) != (count(&data.inputs), count(&data.outputs)) {
                         findings.error(|| format!("{entry}: operands do not fit"));
                     }

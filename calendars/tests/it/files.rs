@@ -41,7 +41,7 @@ proptest! {
 fn deep_nesting_is_refused() {
     for opening in ["[", "(", "(a:", "Some("] {
         assert!(from_ron(&opening.repeat(100_000)).is_err());
-        assert!(from_ron(&format!("(version: 1, x: {}", opening.repeat(100_000))).is_err());
+        assert!(from_ron(&format!("(version: 2, x: {}", opening.repeat(100_000))).is_err());
     }
 }
 
@@ -49,7 +49,7 @@ fn deep_nesting_is_refused() {
 fn a_file_has_one_entry_per_line() {
     assert_eq!(to_ron(&feedback().calendars), "\
 (
- version: 1,
+ version: 2,
  app: \"test\",
  machine: \"test\",
  metacycle: 4,
@@ -85,16 +85,16 @@ fn errors_say_where() {
              `machine`, `metacycle`, `unroll`, `nodes`, or `links` instead",
             "line 48, column 1: Unexpected missing field named `unroll` in `CalendarSet`",
             "line 10, column 35: Unexpected field named `colour` in `ComputeEntry`, expected one of `slot`, `first`, \
-             `place`, `core`, `actor`, `index`, `exec`, `inputs`, or `outputs` instead",
+             `place`, `core`, `actor`, `index`, `exec`, `repeat`, `inputs`, or `outputs` instead",
             "line 1, column 1: Expected opening `(` for struct `CalendarSet`",
         ]
     );
-    let other = CalendarFileError::Version { found: 2, known: 1 };
-    assert_eq!(refuse("version: 1", "version: 2"), other);
-    assert_eq!(from_ron("(version: 2, new: [(unknown)])").unwrap_err(), other);
+    let other = CalendarFileError::Version { found: 3, known: 2 };
+    assert_eq!(refuse("version: 2", "version: 3"), other);
+    assert_eq!(from_ron("(version: 3, new: [(unknown)])").unwrap_err(), other);
     assert_eq!(
         other.to_string(),
-        "the calendars have version 2 of the format, this program reads version 1; compile them again"
+        "the calendars have version 3 of the format, this program reads version 2; compile them again"
     );
 }
 

@@ -3,7 +3,7 @@
 use crate::cases::{Case, actor, app, empty_calendars, good_case};
 use crate::verify::settings;
 use crate::written::{feedback, relay};
-use calendars::{ComputeEntry, Shared, gantt, verify};
+use calendars::{ComputeEntry, Repeat, Shared, gantt, verify};
 use proptest::prelude::*;
 use sim_core::ids::{ActorId, NodeId};
 
@@ -67,7 +67,18 @@ A a  B b  · idle
 
 fn set_firing(actor: u32, slot: i64, exec: i64) -> ComputeEntry {
     let (inputs, outputs) = (Shared::default(), Shared::default());
-    ComputeEntry { slot, first: 0, place: 0, core: actor, actor: ActorId(actor), index: 0, exec, inputs, outputs }
+    ComputeEntry {
+        slot,
+        first: 0,
+        place: 0,
+        core: actor,
+        actor: ActorId(actor),
+        index: 0,
+        exec,
+        repeat: Repeat::ONCE,
+        inputs,
+        outputs,
+    }
 }
 
 #[test]

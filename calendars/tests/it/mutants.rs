@@ -2,7 +2,7 @@
 
 use crate::cases::{Case, sort};
 use calendars::verify::EntryRef;
-use calendars::{CalendarSet, ComputeEntry, FrameEntry, Operand, Rotation};
+use calendars::{CalendarSet, Circular, ComputeEntry, FrameEntry, Operand, Rotation};
 use sim_core::ids::{ActorId, Id, NodeId};
 
 /// Changed calendars and what was changed.
@@ -22,8 +22,8 @@ pub(crate) struct Mutant {
 pub(crate) enum Lost {
     /// The entry is gone.
     Entry(EntryRef),
-    /// It has a frame less.
-    Frame(EntryRef),
+    /// It has a frame or a firing less.
+    Part(EntryRef),
 }
 
 type Edit<T> = (String, Box<dyn Fn(&mut T)>);
@@ -42,6 +42,17 @@ fn rotation_edits() -> Vec<Edit<Rotation>> {
         edit("count - 1", |r: &mut Rotation| r.count = r.count.saturating_sub(1)),
         edit("phase + 1", |r: &mut Rotation| r.phase += 1),
         edit("phase - 1", |r: &mut Rotation| r.phase = r.phase.saturating_sub(1)),
+    ]
+}
+
+fn circular_edits() -> Vec<Edit<Circular>> {
+    vec![
+        edit("start + 1", |c: &mut Circular| c.start += 1),
+        edit("start - 1", |c: &mut Circular| c.start = c.start.saturating_sub(1)),
+        edit("advance + 1", |c: &mut Circular| c.advance += 1),
+        edit("advance - 1", |c: &mut Circular| c.advance = c.advance.saturating_sub(1)),
+        edit("size + 1", |c: &mut Circular| c.size += 1),
+        edit("size - 1", |c: &mut Circular| c.size = c.size.saturating_sub(1)),
     ]
 }
 
@@ -78,7 +89,17 @@ fn compute_edits(entry: &ComputeEntry) -> Vec<Edit<ComputeEntry>> {
         edit("index - 1", |e: &mut ComputeEntry| e.index = e.index.saturating_sub(1)),
         edit("exec + 1", |e: &mut ComputeEntry| e.exec += 1),
         edit("exec - 1", |e: &mut ComputeEntry| e.exec -= 1),
+        edit("firings + 1", |e: &mut ComputeEntry| e.repeat.firings += 1),
+        edit("firings - 1", |e: &mut ComputeEntry| e.repeat.firings = e.repeat.firings.saturating_sub(1)),
     ];
+    if entry.repeat.firings > 1 {
+        edits.extend([
+            edit("slots + 1", |e: &mut ComputeEntry| e.repeat.slots += 1),
+            edit("slots - 1", |e: &mut ComputeEntry| e.repeat.slots -= 1),
+            edit("indices + 1", |e: &mut ComputeEntry| e.repeat.indices += 1),
+            edit("indices - 1", |e: &mut ComputeEntry| e.repeat.indices = e.repeat.indices.saturating_sub(1)),
+        ]);
+    }
     type Side = fn(&mut ComputeEntry) -> &mut Vec<Operand>;
     let sides: [(&str, Side, usize); 2] =
         [("input", |e| &mut e.inputs, entry.inputs.len()), ("output", |e| &mut e.outputs, entry.outputs.len())];
@@ -95,6 +116,13 @@ fn compute_edits(entry: &ComputeEntry) -> Vec<Edit<ComputeEntry>> {
             for (what, change) in rotation_edits() {
                 edits.push(edit(format!("{name} {i} {what}"), move |e: &mut ComputeEntry| {
                     change(&mut side(e)[i].address);
+                }));
+            }
+            for (what, change) in circular_edits() {
+                edits.push(edit(format!("{name} {i} {what}"), move |e: &mut ComputeEntry| {
+                    if let Some(circular) = &mut side(e)[i].circular {
+                        change(circular);
+                    }
                 }));
             }
         }
@@ -155,7 +183,7 @@ fn frame_mutants(case: &Case, table: Table, i: usize, all: &mut Vec<Mutant>) {
         all.push(Mutant { name, changed, lost, calendars });
     };
     for (name, change) in frame_edits() {
-        let lost = (name == "length - 1").then_some(Lost::Frame(frame_name(table, i)));
+        let lost = (name == "length - 1").then_some(Lost::Part(frame_name(table, i)));
         add(&name, lost, &|list| {
             change(&mut list[i]);
             vec![list[i]]
@@ -189,7 +217,8 @@ fn firing_mutants(case: &Case, node: NodeId, i: usize, all: &mut Vec<Mutant>) {
         all.push(Mutant { name: format!("{}: {name}", EntryRef::Compute(node, i as u32)), changed, lost, calendars });
     };
     for (name, change) in compute_edits(&case.calendars.nodes[node].compute[i]) {
-        add(&name, None, &|set| {
+        let lost = (name == "firings - 1").then_some(Lost::Part(EntryRef::Compute(node, i as u32)));
+        add(&name, lost, &|set| {
             let entry = &mut set.nodes[node].compute[i];
             change(entry);
             vec![(node, entry.clone())]

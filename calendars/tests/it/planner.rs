@@ -2,7 +2,7 @@
 //! overlap, and addresses rotate.
 
 use crate::cases::{Dice, empty_calendars, firings_per_iteration, sort};
-use calendars::{CalendarSet, ComputeEntry, FrameEntry, Operand, Rotation};
+use calendars::{CalendarSet, Circular, ComputeEntry, FrameEntry, Operand, Repeat, Rotation};
 use sim_core::ids::{ActorId, ChannelId, IdVec, LinkId, NodeId};
 use sim_core::{App, Machine};
 use std::collections::{BTreeMap, VecDeque};
@@ -239,14 +239,14 @@ impl<'a> Planner<'a> {
         let last = target.start + m.shift * self.metacycle + target.exec - 1;
         let buffer = self.buffer(node, words, visible, last, m.shift);
         self.write(m, stored, buffer, words, place);
-        self.inputs.insert((m.consumer, m.channel, m.consumed), Operand { address: buffer.read, words });
+        self.inputs.insert((m.consumer, m.channel, m.consumed), Operand::new(buffer.read, words));
         Some(())
     }
 
     fn write(&mut self, m: &Move, stored: Option<(LinkId, i64)>, buffer: Buffer, words: u32, place: u32) {
         match stored {
             None => {
-                let operand = Operand { address: buffer.write, words };
+                let operand = Operand::new(buffer.write, words);
                 self.outputs.insert((m.producer, m.channel, m.produced), operand);
             }
             Some((link, tick)) => {
@@ -320,12 +320,57 @@ impl<'a> Planner<'a> {
                 actor,
                 index: index as u32,
                 exec: placed.exec,
+                repeat: Repeat::ONCE,
                 inputs: inputs.flat_map(|&c| operands(&self.inputs, c, channels[c].consume[phase])).collect(),
                 outputs: outputs.flat_map(|&c| operands(&self.outputs, c, channels[c].produce[phase])).collect(),
             });
         }
+        self.join_pairs();
         sort(&mut self.calendars);
     }
+
+    /// Makes one entry of some pairs of firings that follow each other and differ in slot, index, and addresses alone.
+    fn join_pairs(&mut self) {
+        for node in self.calendars.nodes.values_mut() {
+            node.compute.sort_by_key(|e| (e.actor, e.index));
+            let mut joined: Vec<ComputeEntry> = Vec::new();
+            for entry in node.compute.drain(..) {
+                match joined.last_mut().and_then(|last| pair(last, &entry)).filter(|_| self.dice.roll(8) > 0) {
+                    Some(pair) => *joined.last_mut().unwrap() = pair,
+                    None => joined.push(entry),
+                }
+            }
+            node.compute = joined;
+        }
+    }
+}
+
+/// Two single firings as one entry, if they differ in slot, index, and addresses alone.
+fn pair(one: &ComputeEntry, two: &ComputeEntry) -> Option<ComputeEntry> {
+    let alike = |e: &ComputeEntry| (e.actor, e.core, e.first, e.place, e.exec, e.inputs.len(), e.outputs.len());
+    if alike(one) != alike(two) || one.repeat != Repeat::ONCE || one.slot > two.slot {
+        return None;
+    }
+    let join = |a: &Operand, b: &Operand| {
+        let plain = |o: &Operand| (o.words, Rotation { base: 0, ..o.address });
+        if plain(a) != plain(b) {
+            return None;
+        }
+        let (base, distance) = (a.address.base.min(b.address.base), a.address.base.abs_diff(b.address.base));
+        // The second firing's words lie behind the first one's, or the buffer turns from its end to its start.
+        let size = distance + a.words;
+        let forward = a.address.base <= b.address.base;
+        let (start, advance) = if forward { (0, distance) } else { (distance, a.words) };
+        let circular = Some(Circular { start, advance, size }).filter(|_| distance > 0);
+        Some(Operand { address: Rotation { base, ..a.address }, words: a.words, circular })
+    };
+    let all = |a: &[Operand], b: &[Operand]| a.iter().zip(b).map(|(a, b)| join(a, b)).collect::<Option<Vec<_>>>();
+    Some(ComputeEntry {
+        repeat: Repeat { firings: 2, slots: two.slot - one.slot, indices: two.index - one.index },
+        inputs: all(&one.inputs, &two.inputs)?.into(),
+        outputs: all(&one.outputs, &two.outputs)?.into(),
+        ..one.clone()
+    })
 }
 
 fn random_home(machine: &Machine, dice: &mut Dice) -> NodeId {

@@ -1,7 +1,7 @@
 //! The verifier at the size of real schedules: 10 000 firings, 700 000 frame-hops, rotating addresses.
 
 use crate::cases::{Dice, actor, app, channel, empty_calendars, machine, sort};
-use calendars::{CalendarSet, ComputeEntry, FrameEntry, Operand, Rotation, verify};
+use calendars::{CalendarSet, ComputeEntry, FrameEntry, Operand, Repeat, Rotation, verify};
 use sim_core::ids::{ActorId, LinkId, NodeId};
 use sim_core::{App, Machine};
 
@@ -35,7 +35,7 @@ fn ring(nodes: u32, pairs: u32, hops: u32) -> (App, Machine, CalendarSet) {
             let base = addresses[node as usize];
             addresses[node as usize] += count;
             let address = Rotation { base, stride: 1, count, phase: 0 };
-            let operand = vec![Operand { address, words: 1 }];
+            let operand = vec![Operand::new(address, 1)];
             let firing = |actor, tick: i64, inputs: Vec<_>, outputs: Vec<_>| ComputeEntry {
                 slot: tick % metacycle,
                 first: (tick / metacycle) as u32,
@@ -44,6 +44,7 @@ fn ring(nodes: u32, pairs: u32, hops: u32) -> (App, Machine, CalendarSet) {
                 actor: ActorId(actor),
                 index: 0,
                 exec: 1,
+                repeat: Repeat::ONCE,
                 inputs: inputs.into(),
                 outputs: outputs.into(),
             };

@@ -2,7 +2,7 @@
 
 use crate::cases::{Case, actor, app, channel, empty_calendars, machine};
 use crate::written::{feedback, multicast, relay};
-use calendars::{CalendarSet, ComputeEntry, FrameEntry, Operand, Rotation, Shared, verify, with_names};
+use calendars::{CalendarSet, ComputeEntry, FrameEntry, Operand, Repeat, Rotation, Shared, verify, with_names};
 use sim_core::Machine;
 use sim_core::ids::{ActorId, LinkId, NodeId};
 
@@ -59,8 +59,18 @@ fn with_state(nodes: [u32; 2], slots: [i64; 2]) -> Case {
     for (index, (node, slot)) in (0..).zip(nodes.into_iter().zip(slots)) {
         let (inputs, outputs) = (Shared::default(), Shared::default());
         let place = index;
-        let entry =
-            ComputeEntry { slot, first: 0, place, core: index, actor: ActorId(0), index, exec: 2, inputs, outputs };
+        let entry = ComputeEntry {
+            slot,
+            first: 0,
+            place,
+            core: index,
+            actor: ActorId(0),
+            index,
+            exec: 2,
+            repeat: Repeat::ONCE,
+            inputs,
+            outputs,
+        };
         calendars.nodes[NodeId(node)].compute.push(entry);
     }
     Case { app, machine, calendars }
@@ -81,7 +91,7 @@ fn unrolled() -> Case {
     let app = app(vec![actor("a", &[1], false), actor("b", &[1], false)], vec![channel("c", (0, &[1]), (1, &[1]), 0)]);
     let machine = machine(&[1, 1], &[(0, 1, 0), (1, 0, 0)]);
     let mut calendars = empty_calendars(&machine, 4, 2);
-    let word = |index| Shared::from(vec![Operand { address: Rotation::fixed(index), words: 1 }]);
+    let word = |index| Shared::from(vec![Operand::new(Rotation::fixed(index), 1)]);
     for index in 0..2 {
         let firing = |actor: u32, slot, inputs, outputs| ComputeEntry {
             slot,
@@ -91,6 +101,7 @@ fn unrolled() -> Case {
             actor: ActorId(actor),
             index,
             exec: 1,
+            repeat: Repeat::ONCE,
             inputs,
             outputs,
         };
@@ -131,7 +142,7 @@ fn tireless() -> Case {
 
 #[test]
 fn headers() {
-    check(relay(), |set| set.version = 7, &["the calendars have version 7, this program knows version 1"]);
+    check(relay(), |set| set.version = 7, &["the calendars have version 7, this program knows version 2"]);
     check(
         relay(),
         |set| (set.metacycle, set.unroll) = (0, 0),

@@ -5,7 +5,7 @@ use crate::cases::{Case, Dice, good_case};
 use crate::mutants::{Lost, Mutant, mutants};
 use crate::written;
 use calendars::verify::EntryRef;
-use calendars::{CalendarSet, ComputeEntry, FrameEntry, Rotation, Violation, verify};
+use calendars::{CalendarSet, Circular, ComputeEntry, FrameEntry, Rotation, Violation, verify};
 use proptest::prelude::*;
 use sim_core::ids::ActorId;
 use std::collections::BTreeSet;
@@ -91,7 +91,10 @@ fn make_absurd(set: &mut CalendarSet, dice: &mut Dice) {
 }
 
 fn make_firing_absurd(entry: &mut ComputeEntry, dice: &mut Dice) {
-    match dice.roll(9) {
+    match dice.roll(12) {
+        9 => entry.repeat.firings = wide(dice),
+        10 => entry.repeat.slots = long(dice),
+        11 => entry.repeat.indices = wide(dice),
         0 => entry.slot = long(dice),
         1 => entry.exec = long(dice),
         2 => entry.first = wide(dice),
@@ -101,8 +104,12 @@ fn make_firing_absurd(entry: &mut ComputeEntry, dice: &mut Dice) {
         6 => entry.core = wide(dice),
         _ => {
             if let Some(operand) = any_of(entry.inputs.iter_mut().chain(entry.outputs.iter_mut()).collect(), dice) {
-                match dice.roll(3) {
+                match dice.roll(4) {
                     0 => operand.words = wide(dice),
+                    1 => {
+                        let (start, advance, size) = (wide(dice), wide(dice), wide(dice));
+                        operand.circular = Some(Circular { start, advance, size });
+                    }
                     _ => make_address_absurd(&mut operand.address, dice),
                 }
             }
@@ -170,6 +177,9 @@ fn every_broken_entry_of_the_written_calendars_is_named() {
     assert_eq!(equivalent(written::relay()), ["node#2 compute entry 0: slot + 1"]);
     let own_chain = ["0: slot + 1", "0: first + 1", "1: slot + 1", "1: slot - 1", "1: first + 1"];
     assert_eq!(equivalent(written::feedback()), own_chain.map(|name| format!("node#0 compute entry {name}")));
+    // The run of `a` ends with its buffer.
+    let runs = ["0: slots - 1", "0: output 0 size + 1", "1: slot + 1", "1: slots + 1"];
+    assert_eq!(equivalent(written::runs()), runs.map(|name| format!("node#0 compute entry {name}")));
     assert_eq!(equivalent(written::multicast()), ["node#0 compute entry 1: slot + 1"]);
     // Every address rotates here.
     let rotating = written::feedback();
@@ -202,6 +212,12 @@ fn good_cases_are_varied() {
         some(|case| case.app.actors().ids().any(|a| case.app.outputs(a).len() > case.app.output_ports(a).count()))
             >= 20
     );
+    let firings = |case: &Case| -> Vec<ComputeEntry> {
+        case.calendars.nodes.values().flat_map(|node| node.compute.clone()).collect()
+    };
+    assert!(cases.iter().filter(|case| firings(case).iter().any(|e| e.repeat.firings > 1)).count() >= 35);
+    let circular = |e: &ComputeEntry| e.inputs.iter().chain(&e.outputs).any(|o| o.circular.is_some());
+    assert!(cases.iter().filter(|case| firings(case).iter().any(circular)).count() >= 15);
     let wraps = |case: &Case| {
         let firings = case.calendars.nodes.values().flat_map(|node| &node.compute);
         firings.into_iter().any(|e| e.slot + e.exec > case.calendars.metacycle)
@@ -232,7 +248,7 @@ fn check_mutant(good: &Case, mutant: &Mutant) -> Result<bool, String> {
     }
     let mut expected: BTreeSet<EntryRef> = mutant.changed.iter().copied().collect();
     if let Some(lost) = mutant.lost {
-        let (Lost::Entry(loser) | Lost::Frame(loser)) = lost;
+        let (Lost::Entry(loser) | Lost::Part(loser)) = lost;
         let partners = simulate(good).partners;
         let of_loser = partners.iter().filter_map(|&(a, b)| match (a == loser, b == loser) {
             (true, false) => Some(b),
@@ -243,7 +259,8 @@ fn check_mutant(good: &Case, mutant: &Mutant) -> Result<bool, String> {
             .extend(of_loser.map(|entry| if lost == Lost::Entry(loser) { renumbered(entry, loser) } else { entry }));
     }
     let named = violations.iter().any(|violation| {
-        let gone = matches!(mutant.lost, Some(Lost::Entry(EntryRef::Compute(..))));
+        let fewer = |lost| matches!(lost, Lost::Entry(EntryRef::Compute(..)) | Lost::Part(EntryRef::Compute(..)));
+        let gone = mutant.lost.is_some_and(fewer);
         let missing = gone && matches!(violation, Violation::NeverFired { .. });
         missing || violation.entries().iter().any(|entry| expected.contains(entry))
     });

@@ -1,11 +1,11 @@
 //! Small calendars written by hand, to be read along with the rules.
 
 use crate::cases::{Case, actor, app, channel, empty_calendars, machine};
-use calendars::{ComputeEntry, FrameEntry, Operand, Rotation};
+use calendars::{Circular, ComputeEntry, FrameEntry, Operand, Repeat, Rotation};
 use sim_core::ids::{ActorId, LinkId, NodeId};
 
 fn operand(address: Rotation, words: u32) -> Operand {
-    Operand { address, words }
+    Operand::new(address, words)
 }
 
 fn frames(first: u32, slot: i64, length: u32, base: u32) -> FrameEntry {
@@ -27,6 +27,7 @@ pub(crate) fn relay() -> Case {
         actor: ActorId(actor),
         index: 0,
         exec,
+        repeat: Repeat::ONCE,
         inputs: inputs.into(),
         outputs: outputs.into(),
     };
@@ -55,6 +56,7 @@ pub(crate) fn feedback() -> Case {
         actor: ActorId(0),
         index,
         exec: 3,
+        repeat: Repeat::ONCE,
         inputs: word(index).into(),
         outputs: word(index).into(),
     };
@@ -78,6 +80,7 @@ pub(crate) fn multicast() -> Case {
         actor: ActorId(actor),
         index: 0,
         exec: 1,
+        repeat: Repeat::ONCE,
         inputs: inputs.into(),
         outputs: outputs.into(),
     };
@@ -87,5 +90,33 @@ pub(crate) fn multicast() -> Case {
     calendars.links[LinkId(0)].gather = vec![frames(0, 1, 1, 1)];
     calendars.links[LinkId(0)].scatter = vec![frames(0, 1, 1, 0)];
     calendars.nodes[NodeId(1)].compute = vec![firing(2, 2, vec![word(0)], vec![])];
+    Case { app, machine, calendars }
+}
+
+/// Runs: `a` fires four times per metacycle of 8 ticks, `b` takes two tokens at a time, the first of them an initial one, out of
+/// a circular buffer of four words that starts with its last one.
+pub(crate) fn runs() -> Case {
+    let app =
+        app(vec![actor("a", &[1], true), actor("b", &[2, 2], false)], vec![channel("c", (0, &[1]), (1, &[2, 2]), 1)]);
+    let machine = machine(&[2], &[]);
+    let mut calendars = empty_calendars(&machine, 8, 1);
+    let circular = |words, start, advance| {
+        let circular = Some(Circular { start, advance, size: 4 });
+        vec![Operand { circular, ..operand(Rotation::fixed(5), words) }]
+    };
+    let run = |actor, slot, (firings, slots), exec, inputs: Vec<_>, outputs: Vec<_>| ComputeEntry {
+        slot,
+        first: 0,
+        place: 0,
+        core: actor,
+        actor: ActorId(actor),
+        index: 0,
+        exec,
+        repeat: Repeat { firings, slots, indices: 1 },
+        inputs: inputs.into(),
+        outputs: outputs.into(),
+    };
+    calendars.nodes[NodeId(0)].compute =
+        vec![run(0, 0, (4, 2), 1, vec![], circular(1, 0, 1)), run(1, 1, (2, 4), 2, circular(2, 3, 2), vec![])];
     Case { app, machine, calendars }
 }

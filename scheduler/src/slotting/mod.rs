@@ -8,6 +8,7 @@
 
 mod chain;
 mod modulo;
+mod torn;
 
 use crate::analysis::{Dependency, DependencyId, FiringId};
 use crate::packing::{Packing, pack};
@@ -289,9 +290,19 @@ impl<'a> Slotter<'a> {
         torn
     }
 
-    /// Gives every core of a node firings of its own, without regard to chains; whether they could be divided so.
+    /// Gives every core of a node firings of its own, tearing chains; whether they could be divided so. The slots of all are
+    /// fixed where that keeps torn chains in order.
     fn divide_singly(&mut self, units: &[(i64, &[FiringId])], cores: u32) -> bool {
         let duration = |firing: FiringId| self.problem.graph.duration(firing);
+        let members = units.iter().map(|&(_, members)| members);
+        if let Some(fixed) = torn::lay_out(members, duration, cores, self.metacycle) {
+            self.groups.extend((0..cores).map(|_| Cores::new(1, self.metacycle, Promise::Contiguous)));
+            for torn::Fixed { firing, slot, core } in fixed {
+                self.group_of[firing.index()] = (core, core);
+                self.turns[firing.index()] = Some((slot, core));
+            }
+            return true;
+        }
         let mut firings: Vec<FiringId> = units.iter().flat_map(|(_, members)| members.iter().copied()).collect();
         firings.sort_by_key(|&firing| (std::cmp::Reverse(duration(firing)), firing));
         let durations: Vec<i64> = firings.iter().map(|&firing| duration(firing)).collect();

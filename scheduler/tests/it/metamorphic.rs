@@ -117,29 +117,22 @@ proptest! {
         same(&one, &other)?;
     }
 
-    /// Without cycles latency costs no throughput: on the same nodes, by the same routes, the bound and the period stay. The
-    /// pins fix the nodes; latencies that are equal everywhere keep which path is shortest when they are doubled.
+    /// Without cycles latency costs no throughput: the bounds and the period stay, and so do nodes and routes.
     #[test]
     fn doubled_latencies_cost_acyclic_graphs_nothing(
         draft in acyclic_draft(),
         wiring in connected_wiring(),
-        latency in 1..9_i64,
-        homes in prop::collection::vec(0..6_usize, 6),
+        drawn in drawn_pins(),
     ) {
-        let hosts = wiring.hosts();
-        let home = |actor: usize| (ActorId::from_index(actor), hosts[homes[actor] % hosts.len()]);
-        let options = Options { pins: (0..draft.actors.len()).map(home).collect(), max_unroll: MAX_UNROLL, ..Options::default() };
-        let with = |ticks: i64| {
-            let mut wiring = wiring.clone();
-            wiring.links.iter_mut().for_each(|link| link.latency = LogicalLatency(ticks));
-            compiled(&draft.app(), &wiring.machine(), &options)
-        };
-        let (one, other) = (with(latency)?, with(2 * latency)?);
+        let mut doubled = wiring.clone();
+        doubled.links.iter_mut().for_each(|link| link.latency.0 *= 2);
+        let options = pins(&draft, &wiring, &drawn);
+        let one = compiled(&draft.app(), &wiring.machine(), &options)?;
+        let other = compiled(&draft.app(), &doubled.machine(), &options)?;
         prop_assert_eq!(one.report.bound, other.report.bound);
-        if routes(&one) == routes(&other) {
-            prop_assert_eq!(one.report.placed_bound, other.report.placed_bound);
-            prop_assert_eq!(one.report.iteration_period, other.report.iteration_period);
-        }
+        prop_assert_eq!(one.report.placed_bound, other.report.placed_bound);
+        prop_assert_eq!(one.report.iteration_period, other.report.iteration_period);
+        prop_assert_eq!(routes(&one), routes(&other));
     }
 
     /// The bound for any placement falls or stays when there is more to choose from or less to do.
@@ -185,9 +178,8 @@ proptest! {
     }
 }
 
-/// The heuristic's period with a core or a node more, relative to that without; the worst is printed. 5 % worse is the aim:
-/// it holds for cores, whose schedules with fewer are candidates. For a node more the worst known is 7 % (18/7 becomes 11/4,
-/// an actor whose self-channels let firings overlap).
+/// The heuristic's period with a core or a node more, relative to that without; the worst is printed. 5 % worse is allowed:
+/// the schedules with fewer cores, and with a node less, are candidates.
 #[test]
 fn more_cores_or_nodes_are_hardly_ever_worse() {
     let mut runner = TestRunner::new_with_rng(cases(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
@@ -207,7 +199,7 @@ fn more_cores_or_nodes_are_hardly_ever_worse() {
             }
         }
     }
-    for ((what, limit), (ratio, case)) in [("a core", 105), ("a node", 108)].into_iter().zip(worst) {
+    for ((what, limit), (ratio, case)) in [("a core", 105), ("a node", 105)].into_iter().zip(worst) {
         println!("{what} more, the worst of {} cases: {ratio} {case}", cases().cases);
         assert!(ratio <= Ratio::new(limit, 100), "{what} more: {case}");
     }

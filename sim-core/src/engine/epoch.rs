@@ -63,7 +63,9 @@ impl Epochs {
             let now = Now { program, extent, layout, end };
             for number in 0..self.leaves.len() {
                 let leaf = match self.level {
-                    DigestLevel::Off | DigestLevel::Events => stage.events[number].leaf(layout.nodes[number].node),
+                    DigestLevel::Off | DigestLevel::Events => {
+                        stage.watch.events[number].leaf(layout.nodes[number].node)
+                    }
                     DigestLevel::State => self.state_leaf(&now, number, stage),
                 };
                 self.root.remove(&self.leaves[number]);
@@ -95,7 +97,7 @@ impl Epochs {
                 leaf.firings(slot.actor, ended);
             }
         }
-        if let Some(&Some(hash)) = stage.consumed.get(number) {
+        if let Some(&Some(hash)) = stage.watch.consumed.get(number) {
             leaf.consumed(hash);
         }
         leaf.finish(plan.node)

@@ -1,7 +1,7 @@
 //! Puts together what the shards of a run observe, wherever they are.
 
 use super::observe::Collector;
-use super::{EngineError, EpochPart, Extent, SpreadTokens, collectors};
+use super::{EngineError, EpochPart, Extent, SpreadTokens, setup};
 use crate::app::App;
 use crate::digest::RunDigest;
 use crate::ids::{ChannelId, Id, IdVec};
@@ -9,7 +9,7 @@ use crate::program::Program;
 use crate::run::{ChannelOutcome, Outcome, RunOptions};
 use crate::shard::{Partition, ShardId};
 use crate::time::Tick;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The outcome of a run, as far as its shards have told.
 pub struct Gathering<'a> {
@@ -119,6 +119,12 @@ impl<'a> Gathering<'a> {
         Ok(())
     }
 
+    /// The run digest of the epochs that all shards have reached.
+    #[must_use]
+    pub fn digest(&self) -> RunDigest {
+        self.digest
+    }
+
     /// What a shard has observed of a channel whose producers are all there, at its end.
     ///
     /// # Errors
@@ -154,4 +160,21 @@ impl<'a> Gathering<'a> {
             digest: Some(self.digest),
         }
     }
+}
+
+/// Observers of the channels whose producers are spread over shards.
+fn collectors(
+    app: &App,
+    program: &Program,
+    options: &RunOptions,
+    partition: &Partition,
+) -> Result<BTreeMap<ChannelId, Collector>, EngineError> {
+    let spread = setup::spread(program, partition);
+    let channels = options.channels.iter().chain(&options.record).copied();
+    let channels: BTreeSet<ChannelId> = channels.filter(|&id| spread[app.channels()[id].source]).collect();
+    let collector = |id| {
+        let tap = setup::ordered_tap(app, program, options, id, setup::spans(app, id), 0, Vec::new())?;
+        Ok((id, Collector::new(tap)))
+    };
+    channels.into_iter().map(collector).collect()
 }

@@ -5,13 +5,13 @@
 //! into the consumer's inputs, which stay in the cache: [`RING_BYTES_PER_FRAME`] of them touch rings. Nothing here
 //! allocates, idle slots cost nothing, and a run of firings costs one virtual call.
 
-use super::layout::{FiringShape, Layout, NodePlan, RingShape};
+use super::layout::{FiringShape, Layout, NodePlan, ReadShape, Turn};
 use super::observe::Tap;
 use super::trace::Event;
 use super::window::Visit;
 use super::worker::SentFrame;
 use crate::app::{Behaviour, Firing, FiringRun, State};
-use crate::digest::{ConsumedHash, EventHash};
+use crate::digest::{ConsumedHash, EventHash, EventSource};
 use crate::ids::ActorId;
 use crate::time::Tick;
 use std::any::Any;
@@ -26,14 +26,23 @@ pub(super) struct Stage<'a> {
     pub(super) words: Vec<u64>,
     /// Inputs of one run of firings.
     pub(super) inputs: Vec<u64>,
-    /// Where the rings stand in the window's first metacycle, by their number of rows.
-    pub(super) positions: Vec<u32>,
+    /// Where entries stand in their rings, in the order of the layout's turns.
+    pub(super) stands: Stands,
     /// Indexed like the actors of the layout.
     pub(super) actors: Vec<ActorSlot<'a>>,
     /// Plain states of all actors.
     pub(super) states: Vec<u64>,
     /// Opaque states.
     pub(super) boxes: Vec<Box<dyn Any + Send>>,
+    pub(super) watch: Watch,
+    /// The run of firings that is being executed.
+    pub(super) executing: Option<Executing>,
+    /// How many firings of it have started.
+    pub(super) started: usize,
+}
+
+/// What is observed of the run.
+pub(super) struct Watch {
     /// Observed channels by producer.
     pub(super) taps: Vec<Tap>,
     /// What actors without outputs consumed, by node, where the digest covers it.
@@ -42,10 +51,50 @@ pub(super) struct Stage<'a> {
     pub(super) events: Vec<EventHash>,
     /// Events with their words, where they are traced.
     pub(super) trace: Option<Vec<Event>>,
-    /// The run of firings that is being executed.
-    pub(super) executing: Option<Executing>,
-    /// How many firings of it have started.
-    pub(super) started: usize,
+}
+
+/// Where entries stand in the rings that they go round.
+pub(super) struct Stands {
+    /// In which metacycle.
+    metacycle: i64,
+    stands: Vec<Stand>,
+}
+
+#[derive(Clone, Copy)]
+struct Stand {
+    rows: u32,
+    row: u32,
+}
+
+impl Stands {
+    /// Before metacycle 0.
+    pub(super) fn new(turns: &[Turn]) -> Self {
+        Self { metacycle: -1, stands: vec![Stand { rows: 1, row: 0 }; turns.len()] }
+    }
+
+    fn go_to(&mut self, metacycle: i64, turns: &[Turn]) {
+        if self.metacycle == metacycle {
+            return;
+        }
+        self.metacycle = metacycle;
+        for (stand, turn) in self.stands.iter_mut().zip(turns) {
+            let row = (metacycle + i64::from(turn.ahead)).rem_euclid(i64::from(turn.rows));
+            *stand = Stand { rows: turn.rows, row: row as u32 };
+        }
+    }
+
+    /// The row that an entry touches `after` metacycles later, and how many there are from it on.
+    #[inline]
+    fn row(&self, turn: u32, after: u32) -> (u32, u32) {
+        let Stand { rows, row } = self.stands[turn as usize];
+        // Windows seldom exceed a ring, so that there is next to nothing to divide.
+        let row = match row + after {
+            row if row < rows => row,
+            row if row - rows < rows => row - rows,
+            row => row % rows,
+        };
+        (row, rows - row)
+    }
 }
 
 /// A run of firings.
@@ -57,6 +106,8 @@ pub(super) struct Executing {
     pub(super) firing: u32,
     /// Metacycle of the first one.
     pub(super) metacycle: i64,
+    /// How many there are, in consecutive metacycles.
+    pub(super) runs: usize,
 }
 
 /// What the loop needs of an actor on one node.
@@ -67,6 +118,13 @@ pub(super) struct ActorSlot<'a> {
     pub(super) taps: Range<u32>,
     /// Whether the run digest covers what it consumes.
     pub(super) hashed: bool,
+}
+
+impl ActorSlot<'_> {
+    /// Whether its firings are observed, events apart.
+    fn watched(&self) -> bool {
+        self.hashed || !self.taps.is_empty()
+    }
 }
 
 /// Where an actor's state is.
@@ -103,26 +161,25 @@ pub(super) fn run<const EVENTS: bool>(
     length: i64,
     stage: &mut Stage<'_>,
 ) {
-    for (position, &rows) in stage.positions.iter_mut().zip(&layout.turns) {
-        *position = metacycles.start.rem_euclid(i64::from(rows)) as u32;
-    }
+    stage.stands.go_to(metacycles.start, &layout.turns);
     for visit in visits {
         let node = &layout.nodes[visit.node as usize];
         let independent = layout.shapes[node.shape as usize].independent;
+        let firings = &layout.firings[visit.first as usize..visit.end as usize];
         let mut start = metacycles.start;
         while start < metacycles.end {
             let end = metacycles.end.min(start.saturating_add(independent));
-            for number in visit.first..visit.end {
-                let firing = &layout.firings[number as usize];
+            for (firing, number) in firings.iter().zip(visit.first..) {
                 let (mut from, to) = (start.max(firing.first), end.min(firing.end));
                 while from < to {
                     // The outputs of a run lie side by side: it ends where the ring does.
-                    let after = (from - metacycles.start) as usize;
-                    let row = row(layout, stage, &firing.rows, after);
-                    let left = layout.turns[firing.rows.turn as usize] as usize - row;
-                    let runs = if firing.rows.stride == 0 { usize::MAX } else { left }.min((to - from) as usize);
-                    stage.executing = Some(Executing { node: visit.node, firing: number, metacycle: from });
-                    fire::<EVENTS>(layout, node, firing, Run { metacycle: from, after, row, runs, length }, stage);
+                    let after = (from - metacycles.start) as u32;
+                    let (row, left) = stage.stands.row(firing.rows.turn, after);
+                    let left = if firing.rows.stride == 0 { u32::MAX } else { left };
+                    let runs = i64::from(left).min(to - from) as usize;
+                    let executing = Executing { node: visit.node, firing: number, metacycle: from, runs };
+                    stage.executing = Some(executing);
+                    fire::<EVENTS>(layout, node, firing, executing, (after, row), length, stage);
                     from += runs as i64;
                 }
             }
@@ -132,45 +189,32 @@ pub(super) fn run<const EVENTS: bool>(
     stage.executing = None;
 }
 
-/// The row that an entry touches `after` metacycles after the start of the window.
-#[inline]
-fn row(layout: &Layout, stage: &Stage<'_>, ring: &RingShape, after: usize) -> usize {
-    let rows = layout.turns[ring.turn as usize] as usize;
-    let row = stage.positions[ring.turn as usize] as usize + rows - ring.behind as usize + after;
-    // Windows seldom exceed a ring, so that there is next to nothing to divide.
-    match row.wrapping_sub(rows) {
-        over if row < rows => over.wrapping_add(rows),
-        over if over < rows => over,
-        over => over % rows,
-    }
-}
-
-/// Consecutive metacycles in which a firing is executed.
-#[derive(Clone, Copy)]
-struct Run {
-    metacycle: i64,
-    /// Metacycles since the start of the window.
-    after: usize,
-    /// The first row that it writes.
-    row: usize,
-    runs: usize,
-    /// Ticks of a metacycle.
+/// Executes a run of firings, `after` metacycles after the start of the window, which writes its outputs from `row` on.
+#[inline(never)]
+fn fire<const EVENTS: bool>(
+    layout: &Layout,
+    node: &NodePlan,
+    firing: &FiringShape,
+    executing: Executing,
+    (after, row): (u32, u32),
     length: i64,
-}
-
-fn fire<const EVENTS: bool>(layout: &Layout, node: &NodePlan, firing: &FiringShape, run: Run, stage: &mut Stage<'_>) {
-    let Run { metacycle, row: first_row, runs, length, .. } = run;
+    stage: &mut Stage<'_>,
+) {
+    let runs = executing.runs;
     let (input_words, output_words) = (firing.input_words as usize, firing.output_words as usize);
+    let reads = &layout.reads[firing.reads.start as usize..firing.reads.end as usize];
+    let sources = &layout.sources[node.sources as usize..];
+    let inputs = &mut stage.inputs[..runs * input_words];
+    let arena = Arena { words: &stage.words, stands: &stage.stands, after };
     if firing.even {
-        by_width!(input_words, gather_words(layout, node, firing, run, stage), {
-            gather(layout, node, firing, run, stage);
+        by_width!(input_words, gather_rows(reads, sources, &arena, inputs), {
+            gather(reads, sources, &arena, inputs, input_words);
         });
-    } else {
-        gather(layout, node, firing, run, stage);
+    } else if input_words > 0 {
+        gather(reads, sources, &arena, inputs, input_words);
     }
-    let inputs = &stage.inputs[..runs * input_words];
     let stride = firing.rows.stride as usize;
-    let start = (node.block.wrapping_add(firing.rows.offset)) as usize + first_row * stride;
+    let start = (node.block.wrapping_add(firing.rows.offset)) as usize + row as usize * stride;
     let rows = if stride == 0 { &mut [] } else { &mut stage.words[start..start + runs * stride] };
     // What an earlier firing left here must not show: outputs depend on nothing but the arguments.
     rows.fill(0);
@@ -180,62 +224,147 @@ fn fire<const EVENTS: bool>(layout: &Layout, node: &NodePlan, firing: &FiringSha
         StateSlot::Boxed(position) => State::Opaque(stage.boxes[*position as usize].as_mut()),
     };
     let step = u64::from(firing.step);
-    let index = (metacycle - firing.first) as u64 * step + u64::from(firing.index);
-    stage.started = 0;
-    slot.behaviour.fire_run(&mut FiringRun {
-        next: Firing { index, phase: firing.phase },
-        step,
-        started: &mut stage.started,
-        state,
-        inputs,
-        input_words,
-        outputs: rows,
-        output_words,
-        stride,
-        firings: runs,
-    });
+    let index = (executing.metacycle - firing.first) as u64 * step + u64::from(firing.index);
+    let next = Firing { index, phase: firing.phase };
+    let started = &mut stage.started;
+    if runs == 1 {
+        *started = 1;
+        slot.behaviour.fire(next, state, inputs, &mut rows[..output_words]);
+    } else {
+        let (outputs, firings) = (&mut *rows, runs);
+        let mut run =
+            FiringRun { next, step, started, state, inputs, input_words, outputs, output_words, stride, firings };
+        slot.behaviour.fire_run(&mut run);
+    }
     for copy in &layout.copies[firing.copies.start as usize..firing.copies.end as usize] {
         for row in rows.chunks_mut(stride) {
             row.copy_within(copy.from as usize..(copy.from + copy.words) as usize, copy.to as usize);
         }
     }
-    if slot.taps.is_empty() && !slot.hashed && !EVENTS {
-        return;
+    if EVENTS || slot.watched() {
+        let seen = Seen { firing: next, inputs, input_words, rows, output_words, stride };
+        stage.watch.firings::<EVENTS>(node, executing, firing, slot, length, &seen);
     }
-    let number = stage.executing.map_or(0, |executing| executing.node) as usize;
-    for run in 0..runs {
-        let (index, read) = (index + run as u64 * step, &inputs[run * input_words..][..input_words]);
-        let written = &rows[run * stride..][..output_words];
-        for tap in &mut stage.taps[slot.taps.start as usize..slot.taps.end as usize] {
-            tap.offer(index, firing.phase, written);
-        }
-        if slot.hashed {
-            stage.consumed[number].get_or_insert_default().update(slot.actor, index, read);
-        }
-        if EVENTS {
-            let last = Tick((metacycle + run as i64) * length + firing.slot);
-            if let Some(hash) = stage.events.get_mut(number) {
-                hash.firing(last, slot.actor, index, read, written);
+}
+
+/// A run of firings with its words.
+struct Seen<'a> {
+    /// The first firing.
+    firing: Firing,
+    inputs: &'a [u64],
+    input_words: usize,
+    rows: &'a [u64],
+    output_words: usize,
+    stride: usize,
+}
+
+impl Seen<'_> {
+    /// Inputs and outputs of every firing.
+    fn words(&self, runs: usize) -> impl Iterator<Item = (&[u64], &[u64])> {
+        let read = |run: usize| &self.inputs[run * self.input_words..][..self.input_words];
+        let written = |run: usize| &self.rows[run * self.stride..][..self.output_words];
+        (0..runs).map(move |run| (read(run), written(run)))
+    }
+}
+
+impl Watch {
+    /// Observes a run of firings.
+    #[inline(never)]
+    fn firings<const EVENTS: bool>(
+        &mut self,
+        node: &NodePlan,
+        executing: Executing,
+        firing: &FiringShape,
+        slot: &ActorSlot<'_>,
+        length: i64,
+        seen: &Seen<'_>,
+    ) {
+        let number = executing.node as usize;
+        let step = u64::from(firing.step);
+        if slot.watched() {
+            let taps = &mut self.taps[slot.taps.start as usize..slot.taps.end as usize];
+            for (run, (read, written)) in (0..).zip(seen.words(executing.runs)) {
+                let index = seen.firing.index + run * step;
+                taps.iter_mut().for_each(|tap| tap.offer(index, seen.firing.phase, written));
+                if slot.hashed {
+                    self.consumed[number].get_or_insert_default().update(slot.actor, index, read);
+                }
             }
-            if let Some(trace) = &mut stage.trace {
-                trace.push(Event::firing(node.node, last, slot.actor, index, read, written));
+        }
+        if !EVENTS {
+            return;
+        }
+        let last = |run: u64| Tick((executing.metacycle + run as i64) * length + firing.slot);
+        if let Some(hash) = self.events.get_mut(number) {
+            let (source, index) = (EventSource::actor(slot.actor), seen.firing.index);
+            let ticks = last(0)..last(executing.runs as u64);
+            if (seen.input_words, seen.output_words) == (seen.stride, seen.stride) {
+                by_width!(
+                    seen.stride,
+                    hash_rows(hash, source, ticks, length, (index, step), seen.inputs, seen.rows),
+                    {
+                        hash_words(hash, source, ticks, length, (index, step), seen);
+                    }
+                );
+            } else {
+                hash_words(hash, source, ticks, length, (index, step), seen);
+            }
+        }
+        if let Some(trace) = &mut self.trace {
+            for (run, (read, written)) in (0..).zip(seen.words(executing.runs)) {
+                let index = seen.firing.index + run * step;
+                trace.push(Event::firing(node.node, last(run), slot.actor, index, read, written));
             }
         }
     }
 }
 
-/// Copies what the runs read into rows of inputs.
-fn gather(layout: &Layout, node: &NodePlan, firing: &FiringShape, run: Run, stage: &mut Stage<'_>) {
-    let width = firing.input_words as usize;
+/// Hashes a run of firings that end in `ticks`, one per `length` of them.
+fn hash_words(
+    hash: &mut EventHash,
+    source: EventSource,
+    ticks: Range<Tick>,
+    length: i64,
+    (index, step): (u64, u64),
+    seen: &Seen<'_>,
+) {
+    let runs = (ticks.end.0 - ticks.start.0) / length;
+    for (run, (read, written)) in (0..).zip(seen.words(runs as usize)) {
+        hash.firing(Tick(ticks.start.0 + run * length), source, index + run as u64 * step, read, written);
+    }
+}
+
+/// The same where inputs, outputs and rows have `WIDTH` words.
+fn hash_rows<const WIDTH: usize>(
+    hash: &mut EventHash,
+    source: EventSource,
+    ticks: Range<Tick>,
+    length: i64,
+    (mut index, step): (u64, u64),
+    inputs: &[u64],
+    rows: &[u64],
+) {
+    let (mut last, mut sum) = (ticks.start, *hash);
+    for (read, written) in inputs.as_chunks::<WIDTH>().0.iter().zip(rows.as_chunks::<WIDTH>().0) {
+        sum.firing(last, source, index, read, written);
+        (last.0, index) = (last.0 + length, index + step);
+    }
+    *hash = sum;
+}
+
+/// Copies what the firings of a run read into rows of `width` inputs.
+fn gather(reads: &[ReadShape], sources: &[u32], arena: &Arena<'_>, inputs: &mut [u64], width: usize) {
     let mut column = 0;
-    for read in &layout.reads[firing.reads.start as usize..firing.reads.end as usize] {
-        let base = (layout.sources[(node.sources + read.source) as usize] + read.ring.offset) as usize;
+    for read in reads {
+        let base = (sources[read.source as usize] + read.ring.offset) as usize;
         let (stride, words) = (read.ring.stride as usize, read.words as usize);
-        let rows = layout.turns[read.ring.turn as usize] as usize;
-        let mut from = row(layout, stage, &read.ring, run.after);
-        for inputs in stage.inputs[column..].chunks_mut(width).take(run.runs) {
-            inputs[..words].copy_from_slice(&stage.words[base + from * stride..][..words]);
-            from = if from + 1 == rows { 0 } else { from + 1 };
+        let (mut row, mut left) = arena.stands.row(read.ring.turn, arena.after);
+        for inputs in inputs[column..].chunks_mut(width) {
+            inputs[..words].copy_from_slice(&arena.words[base + row as usize * stride..][..words]);
+            (row, left) = (row + 1, left - 1);
+            if left == 0 {
+                (row, left) = (0, row);
+            }
         }
         column += words;
     }
@@ -244,38 +373,40 @@ fn gather(layout: &Layout, node: &NodePlan, firing: &FiringShape, run: Run, stag
 /// The same where every read is one word of rows of `WIDTH` words, which is what frames of single words are: with a width
 /// that the compiler knows, a word costs a load and a store.
 #[inline]
-fn gather_words<const WIDTH: usize>(
-    layout: &Layout,
-    node: &NodePlan,
-    firing: &FiringShape,
-    run: Run,
-    stage: &mut Stage<'_>,
-) {
-    let reads = &layout.reads[firing.reads.start as usize..firing.reads.end as usize];
-    for (column, read) in reads.iter().enumerate().take(WIDTH) {
-        let base = (layout.sources[(node.sources + read.source) as usize] + read.ring.offset) as usize;
-        let rows = layout.turns[read.ring.turn as usize] as usize;
-        let from = row(layout, stage, &read.ring, run.after);
-        let head = run.runs.min(rows - from);
-        let (inputs, _) = stage.inputs.as_chunks_mut::<WIDTH>();
-        copy_column(&stage.words[base + from * WIDTH..], &mut inputs[..head], column);
-        if head < run.runs {
-            // A window is not longer than a ring, so that it wraps once at most.
-            copy_column(&stage.words[base..], &mut inputs[head..run.runs], column);
+fn gather_rows<const WIDTH: usize>(reads: &[ReadShape], sources: &[u32], arena: &Arena<'_>, inputs: &mut [u64]) {
+    let Some(reads) = reads.first_chunk::<WIDTH>() else { return };
+    let (mut inputs, _) = inputs.as_chunks_mut::<WIDTH>();
+    let mut after = arena.after;
+    while !inputs.is_empty() {
+        // Up to where the first of the columns wraps, which is seldom before the end.
+        let mut count = inputs.len();
+        let mut columns: [&[[u64; WIDTH]]; WIDTH] = [&[]; WIDTH];
+        for (column, read) in columns.iter_mut().zip(reads) {
+            let base = (sources[read.source as usize] + read.ring.offset) as usize;
+            let (row, left) = arena.stands.row(read.ring.turn, after);
+            count = count.min(left as usize);
+            *column = arena.words[base + row as usize * WIDTH..].as_chunks().0;
         }
+        for column in &mut columns {
+            *column = &column[..count];
+        }
+        let (now, later) = inputs.split_at_mut(count);
+        for (row, inputs) in now.iter_mut().enumerate() {
+            for (input, column) in inputs.iter_mut().zip(columns) {
+                *input = column[row][0];
+            }
+        }
+        inputs = later;
+        after += count as u32;
     }
 }
 
-/// Copies the first word of every row of `from` to column `column` of `to`. The last row may be cut off after it.
-#[inline]
-fn copy_column<const WIDTH: usize>(from: &[u64], to: &mut [[u64; WIDTH]], column: usize) {
-    assert!(column < WIDTH);
-    let Some((last, rest)) = to.split_last_mut() else { return };
-    let (rows, _) = from.as_chunks::<WIDTH>();
-    for (to, from) in rest.iter_mut().zip(rows) {
-        to[column] = from[0];
-    }
-    last[column] = from[rest.len() * WIDTH];
+/// What a run of firings reads from.
+struct Arena<'a> {
+    words: &'a [u64],
+    stands: &'a Stands,
+    /// Metacycles since the start of the window.
+    after: u32,
 }
 
 /// Hashes and traces the frames that are sent in `ticks`.
@@ -295,19 +426,22 @@ pub(super) fn sent_frames(
     } else {
         0..sends.len()
     };
+    let (words, watch) = (&stage.words, &mut stage.watch);
     for send in &sends[slots] {
-        let (from, to) = (metacycles.start.max(send.first), metacycles.end.min(send.end));
-        for metacycle in from..to {
-            let tick = Tick(metacycle * length + send.slot);
-            if ticks.contains(&tick) {
-                let word = stage.words[send.ring.at(metacycle - send.first, send.word)];
-                if let Some(hash) = stage.events.get_mut(send.node as usize) {
-                    hash.frame(tick, send.link, word);
-                }
-                if let Some(trace) = &mut stage.trace {
-                    trace.push(Event::frame(layout.nodes[send.node as usize].node, tick, send.link, word));
-                }
-            }
+        let at = |metacycle: i64| Tick(metacycle * length + send.slot);
+        let early = i64::from(at(metacycles.start) < ticks.start);
+        let late = i64::from(at(metacycles.end - 1) >= ticks.end);
+        let (from, to) = (send.first.max(metacycles.start + early), send.end.min(metacycles.end - late));
+        let places = send.ring.places(from - send.first, send.word);
+        let sent = (from..to).map(at).zip(places.map(|place| words[place]));
+        if let Some(hash) = watch.events.get_mut(send.node as usize) {
+            let mut sum = *hash;
+            sent.clone().for_each(|(tick, word)| sum.frame(tick, send.source, word));
+            *hash = sum;
+        }
+        if let Some(trace) = &mut watch.trace {
+            let node = layout.nodes[send.node as usize].node;
+            trace.extend(sent.map(|(tick, word)| Event::frame(node, tick, send.link, word)));
         }
     }
 }

@@ -19,6 +19,9 @@ use std::ops::Range;
 /// Up to so many words (32 MiB) rings may be larger than they must be, for the sake of speed.
 const ROUNDED_WORDS: u64 = 1 << 22;
 
+/// Rows up to this width are gathered whole.
+pub(super) const MOST_EVEN_WORDS: u64 = 8;
+
 /// A shard's words and calendars.
 pub(super) struct Layout {
     /// The shard's nodes, ascending.
@@ -27,8 +30,8 @@ pub(super) struct Layout {
     pub(super) firings: Vec<FiringShape>,
     pub(super) reads: Vec<ReadShape>,
     pub(super) copies: Vec<CopyShape>,
-    /// The different numbers of rows that rings have.
-    pub(super) turns: Vec<u32>,
+    /// The different ways in which entries go round rings.
+    pub(super) turns: Vec<Turn>,
     /// Starts of blocks, by node.
     pub(super) sources: Vec<u32>,
     /// Actors, by node.
@@ -38,7 +41,7 @@ pub(super) struct Layout {
     rings: Vec<Ring>,
     /// Where the block of every node starts, if anything of it is kept here.
     blocks: IdVec<NodeId, u32>,
-    /// Words of all rings.
+    /// Words of all rings, and [`MOST_EVEN_WORDS`] that let the last row be read whole from any of its words on.
     pub(super) words: usize,
     pub(super) window: Window,
 }
@@ -91,10 +94,15 @@ pub(super) struct RingShape {
     pub(super) offset: u32,
     /// Words of a row.
     pub(super) stride: u32,
-    /// Which number of rows it has: a position among [`Layout::turns`].
+    /// How the entry goes round it: a position among [`Layout::turns`].
     pub(super) turn: u32,
-    /// In metacycle m the entry touches row m − `behind`, modulo the number of rows.
-    pub(super) behind: u32,
+}
+
+/// How an entry goes round a ring: in metacycle m it touches row (m + `ahead`) mod `rows`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Turn {
+    pub(super) rows: u32,
+    pub(super) ahead: u32,
 }
 
 /// Words that a firing reads.
@@ -128,6 +136,39 @@ impl Ring {
     pub(super) fn at(self, activation: i64, word: u32) -> usize {
         let row = activation.rem_euclid(i64::from(self.rows)) as usize;
         self.base as usize + row * self.stride as usize + word as usize
+    }
+
+    /// The ring as an entry sees it that touches row m − `behind` in metacycle m, in the block that starts at `block`.
+    fn seen_from(self, block: u32, behind: i64, turns: &mut Numbered<Turn>) -> RingShape {
+        let ahead = (-behind).rem_euclid(i64::from(self.rows)) as u32;
+        let turn = turns.number(Turn { rows: self.rows, ahead });
+        // Rings without words lie nowhere.
+        RingShape { offset: self.base.saturating_sub(block), stride: self.stride, turn }
+    }
+
+    /// Indices of a word in `activation` and all later ones.
+    pub(super) fn places(self, activation: i64, word: u32) -> Places {
+        Places { ring: self, word, row: activation.rem_euclid(i64::from(self.rows)) as u32 }
+    }
+}
+
+/// Where a word is in one activation after the other: without a division for each.
+#[derive(Clone, Copy)]
+pub(super) struct Places {
+    ring: Ring,
+    word: u32,
+    row: u32,
+}
+
+impl Iterator for Places {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        let Ring { base, rows, stride } = self.ring;
+        let place = base as usize + self.row as usize * stride as usize + self.word as usize;
+        self.row = if self.row + 1 == rows { 0 } else { self.row + 1 };
+        Some(place)
     }
 }
 
@@ -181,27 +222,28 @@ impl Layout {
         if all.words > ROUNDED_WORDS {
             all = Rings::new(parts, &products, &lives, &window, false);
         }
-        let Rings { rings, rows, words, turns, .. } = all;
+        let Rings { rings, rows, words, .. } = all;
         let mut layout = Self {
             nodes: Vec::new(),
             shapes: Vec::new(),
             firings: Vec::new(),
             reads: Vec::new(),
             copies: Vec::new(),
-            turns: turns.list,
+            turns: Vec::new(),
             sources: Vec::new(),
             actors: Vec::new(),
             blocks: blocks(parts.program, &products, &rings),
             products,
             rings,
-            words: check_words("the words that are kept", words)?,
+            words: check_words("the words that are kept", words + MOST_EVEN_WORDS)?,
             window,
         };
         let mut rows = rows.into_iter();
-        let mut known = BTreeMap::new();
+        let (mut known, mut turns) = (BTreeMap::new(), Numbered::default());
         for node in parts.nodes() {
-            layout.add_node(parts, node, &mut rows, &mut known);
+            layout.add_node(parts, node, &mut rows, &mut known, &mut turns);
         }
+        layout.turns = turns.list;
         layout.nodes.shrink_to_fit();
         layout.sources.shrink_to_fit();
         layout.actors.shrink_to_fit();
@@ -212,14 +254,6 @@ impl Layout {
     /// The ring of a product that is kept here.
     pub(super) fn ring(&self, product: ProductId) -> Ring {
         self.rings[place_of(&self.products, product)]
-    }
-
-    /// `ring` as an entry sees it that touches row m − `behind` in metacycle m, in the block that starts at `block`.
-    fn shape_of(&self, ring: Ring, block: u32, behind: i64) -> RingShape {
-        let turn = self.turns.iter().position(|&rows| rows == ring.rows).expect("turns hold all numbers of rows");
-        let behind = behind.rem_euclid(i64::from(ring.rows)) as u32;
-        // Rings without words lie nowhere.
-        RingShape { offset: ring.base.saturating_sub(block), stride: ring.stride, turn: turn as u32, behind }
     }
 
     /// Bytes per shard of everything that grows with nodes and calendars.
@@ -244,10 +278,11 @@ impl Layout {
         node: NodeId,
         rows: &mut impl Iterator<Item = Rows>,
         known: &mut BTreeMap<Vec<u64>, u32>,
+        turns: &mut Numbered<Turn>,
     ) {
         let mut draft = Draft::new(node, self.blocks[node]);
         for (_, firing) in parts.program.firings_on(node) {
-            draft.add(parts, self, firing, rows.next().expect("every firing has rows"));
+            draft.add(parts, self, firing, rows.next().expect("every firing has rows"), turns);
         }
         let plan = NodePlan {
             node,
@@ -362,8 +397,6 @@ struct Rings {
     /// By position of the firing.
     rows: Vec<Rows>,
     words: u64,
-    /// The different numbers of rows.
-    turns: Numbered<u32>,
     /// Whether rings have room for whole windows.
     rounded: bool,
 }
@@ -380,7 +413,7 @@ impl Rings {
         let program = parts.program;
         let none = Ring { base: 0, rows: 1, stride: 0 };
         let rings = vec![none; products.len()];
-        let mut all = Self { rings, rows: Vec::new(), words: 0, turns: Numbered::default(), rounded };
+        let mut all = Self { rings, rows: Vec::new(), words: 0, rounded };
         for node in parts.nodes() {
             for (_, firing) in program.firings_on(node) {
                 let first = firing.products.start;
@@ -476,7 +509,6 @@ impl Rings {
         self.words = self.words.saturating_add((rows as u64).saturating_mul(u64::from(stride)));
         // What does not fit 32 bits is refused before it is used.
         let rows = u32::try_from(rows).unwrap_or(u32::MAX);
-        self.turns.number(rows);
         Ring { base: u32::try_from(base).unwrap_or(u32::MAX), rows, stride }
     }
 }
@@ -508,7 +540,14 @@ impl Draft {
         }
     }
 
-    fn add(&mut self, parts: &Parts<'_, '_>, layout: &Layout, firing: &PlannedFiring, rows: Rows) {
+    fn add(
+        &mut self,
+        parts: &Parts<'_, '_>,
+        layout: &Layout,
+        firing: &PlannedFiring,
+        rows: Rows,
+        turns: &mut Numbered<Turn>,
+    ) {
         let program = parts.program;
         let first = firing.last.0 / program.metacycle;
         let (reads, copies) = (self.reads.len() as u32, self.copies.len() as u32);
@@ -518,7 +557,7 @@ impl Draft {
             let start = if producer == self.node { self.block } else { layout.blocks[producer] };
             let source = self.sources.number(start);
             let ring = Ring { base: ring.base + read.word, ..ring };
-            let ring = layout.shape_of(ring, start, first + i64::from(read.lag));
+            let ring = ring.seen_from(start, first + i64::from(read.lag), turns);
             self.reads.push(ReadShape { source, words: read.words, ring });
             if producer == self.node {
                 self.distance = self.distance.min(parts.distance(firing, read.product, read.lag));
@@ -541,7 +580,7 @@ impl Draft {
             reads: reads..self.reads.len() as u32,
             even,
             copies: copies..self.copies.len() as u32,
-            rows: layout.shape_of(rows.ring, self.block, first),
+            rows: rows.ring.seen_from(self.block, first, turns),
         });
     }
 
@@ -571,8 +610,7 @@ impl Draft {
 
 impl RingShape {
     fn key(self) -> [u64; 2] {
-        let pair = |a: u32, b: u32| u64::from(a) << 32 | u64::from(b);
-        [pair(self.offset, self.stride), pair(self.turn, self.behind)]
+        [u64::from(self.offset) << 32 | u64::from(self.stride), u64::from(self.turn)]
     }
 }
 

@@ -32,26 +32,19 @@ pub use worker::{ReceiveError, Shard};
 
 use crate::app::App;
 use crate::digest::RunDigest;
-use crate::ids::{ActorId, ChannelId, IdVec};
+use crate::ids::{ActorId, ChannelId};
 use crate::program::Program;
 use crate::run::{Outcome, RunOptions};
-use crate::shard::{Cut, Partition};
+use crate::shard::{Cut, Partition, ShardId};
 use crate::time::Tick;
-use observe::{Collector, TapOutcome};
-use std::collections::{BTreeMap, VecDeque};
 use threads::Team;
 
 /// A run in progress.
 pub struct Engine<'a> {
-    program: &'a Program,
-    iterations: u64,
     extent: Extent,
     shards: Vec<Shard<'a>>,
     team: Team,
-    /// Ends of epochs that not all shards have reached, by shard.
-    epochs: Vec<VecDeque<EpochPart>>,
-    digest: RunDigest,
-    collectors: BTreeMap<ChannelId, Collector>,
+    gathering: Gathering<'a>,
     /// Metacycles that are executed.
     metacycle: i64,
     failed: Option<FiringPanic>,
@@ -179,14 +172,10 @@ impl<'a> Engine<'a> {
         let shard = |id| Shard::with_cuts(app, program, options, partition, id, &extent, &cuts);
         let shards: Vec<Shard<'a>> = partition.ids().map(shard).collect::<Result<_, _>>()?;
         Ok(Self {
-            program,
-            iterations: options.iterations,
             team: Team::new(&shards, program.metacycle),
-            epochs: shards.iter().map(|_| VecDeque::new()).collect(),
-            collectors: collectors(app, program, options, partition)?,
+            gathering: Gathering::new(app, program, options, partition)?,
             shards,
             extent,
-            digest: RunDigest::new(options.digest, &program.identity),
             metacycle: 0,
             failed: None,
         })
@@ -226,7 +215,7 @@ impl<'a> Engine<'a> {
     /// The run digest of the epochs that are closed.
     #[must_use]
     pub fn digest(&self) -> RunDigest {
-        self.digest
+        self.gathering.digest()
     }
 
     /// Events since the last call, in order, if the run is traced.
@@ -252,24 +241,12 @@ impl<'a> Engine<'a> {
     /// observed, and a run digest of the epochs that were closed.
     #[must_use]
     pub fn finish(self) -> Outcome {
-        let Progress { tick, done, .. } = self.progress();
-        let complete = || self.extent.iterations_before(self.program, self.iterations, tick);
-        let mut outcome = Outcome {
-            iterations: if done { self.iterations } else { complete() },
-            ticks: Some(tick),
-            channels: IdVec::filled(None, self.program.channels),
-            recorded: BTreeMap::new(),
-            digest: Some(self.digest),
-        };
-        let observed = self.shards.into_iter().flat_map(Shard::finish);
-        let collected = self.collectors.into_values().filter_map(Collector::finish);
-        let mut take = |(channel, (digested, recorded)): (ChannelId, TapOutcome)| {
-            outcome.channels[channel] = digested;
-            outcome.recorded.extend(recorded.map(|words| (channel, words)));
-        };
-        observed.for_each(&mut take);
-        collected.for_each(&mut take);
-        outcome
+        let tick = self.progress().tick;
+        let mut gathering = self.gathering;
+        for (channel, outcome, recorded) in self.shards.into_iter().flat_map(Shard::observed) {
+            gathering.observed(channel, outcome, recorded).expect(OWN_SHARDS);
+        }
+        gathering.finish(tick)
     }
 
     /// Executes the only shard up to metacycle `limit`. What it observes is taken at once, so that nothing piles up.
@@ -285,38 +262,18 @@ impl<'a> Engine<'a> {
 
     /// Puts together what the shards have observed.
     fn collect(&mut self) {
-        for (shard, epochs) in self.shards.iter_mut().zip(&mut self.epochs) {
-            epochs.extend(shard.drain_epochs());
-            for tokens in shard.spread_tokens() {
-                self.collectors.get_mut(&tokens.channel).expect("spread channels are collected").take(&tokens);
+        for (shard, number) in self.shards.iter_mut().zip(0..) {
+            for part in shard.epochs() {
+                self.gathering.epoch(ShardId(number), part).expect(OWN_SHARDS);
             }
-        }
-        while self.epochs.iter().all(|epochs| !epochs.is_empty()) {
-            let mut parts = self.epochs.iter_mut().filter_map(VecDeque::pop_front);
-            let mut first = parts.next().expect("there is a shard");
-            parts.for_each(|part| first.root.merge(&part.root));
-            self.digest.close_epoch(first.end, &first.root);
+            for tokens in shard.spread_tokens() {
+                self.gathering.tokens(&tokens).expect(OWN_SHARDS);
+            }
         }
     }
 }
 
-/// Observers of the channels whose producers are spread over shards.
-fn collectors(
-    app: &App,
-    program: &Program,
-    options: &RunOptions,
-    partition: &Partition,
-) -> Result<BTreeMap<ChannelId, Collector>, EngineError> {
-    let spread = setup::spread(program, partition);
-    let channels = options.channels.iter().chain(&options.record).copied();
-    let channels: std::collections::BTreeSet<ChannelId> =
-        channels.filter(|&id| spread[app.channels()[id].source]).collect();
-    let collector = |id| {
-        let tap = setup::ordered_tap(app, program, options, id, setup::spans(app, id), 0, Vec::new())?;
-        Ok((id, Collector::new(tap)))
-    };
-    channels.into_iter().map(collector).collect()
-}
+const OWN_SHARDS: &str = "shards of one process tell of the same run";
 
 /// Checks that `words` words can be named and had.
 fn check_words(what: &'static str, words: u64) -> Result<usize, EngineError> {

@@ -11,11 +11,16 @@ pub(super) struct Tap {
     token_words: u64,
     /// First word among the outputs of the producer's firing and number of words, indexed by phase.
     spans: Vec<(usize, usize)>,
-    /// Words observed so far.
+    sink: Sink,
+    late: Late,
+}
+
+/// Takes words in the order of firings.
+struct Sink {
+    /// How many there were.
     words: u64,
     digest: Option<ChannelDigest>,
     record: Option<Vec<u64>>,
-    late: Late,
 }
 
 /// What becomes of a firing's words.
@@ -76,13 +81,14 @@ impl Tap {
                 Late::Reorder(Reorder { next: 0, ended: vec![false; reorder], place_words, words: late_words })
             }
         };
-        Self { channel, token_words, spans, words: 0, digest, record, late }
+        Self { channel, token_words, spans, sink: Sink { words: 0, digest, record }, late }
     }
 
     /// An observer that hands on what it sees.
     pub(super) fn spread(channel: ChannelId, spans: Vec<(usize, usize)>) -> Self {
         let late = Late::Spread(SpreadTokens { channel, firings: Vec::new(), words: Vec::new() });
-        Self { channel, token_words: 1, spans, words: 0, digest: None, record: None, late }
+        let sink = Sink { words: 0, digest: None, record: None };
+        Self { channel, token_words: 1, spans, sink, late }
     }
 
     /// Observes firing `index`, which produced `outputs`.
@@ -90,18 +96,19 @@ impl Tap {
     pub(super) fn offer(&mut self, index: u64, phase: u32, outputs: &[u64]) {
         let (start, words) = self.spans[phase as usize];
         let produced = &outputs[start..start + words];
-        match std::mem::replace(&mut self.late, Late::Never) {
-            Late::Never => self.accept(produced),
-            Late::Reorder(mut late) => {
-                self.offer_late(&mut late, index, produced);
-                self.late = Late::Reorder(late);
-            }
-            Late::Spread(mut tokens) => {
+        match &mut self.late {
+            Late::Never => self.sink.accept(produced),
+            Late::Reorder(late) => late.offer(index, produced, &self.spans, &mut self.sink),
+            Late::Spread(tokens) => {
                 tokens.firings.push((index, words as u32));
                 tokens.words.extend_from_slice(produced);
-                self.late = Late::Spread(tokens);
             }
         }
+    }
+
+    /// Whether it hands on what it sees.
+    pub(super) fn is_spread(&self) -> bool {
+        matches!(self.late, Late::Spread(_))
     }
 
     /// What a spread observer has seen since the last call, if that is anything.
@@ -115,41 +122,14 @@ impl Tap {
         }
     }
 
-    fn offer_late(&mut self, late: &mut Reorder, index: u64, produced: &[u64]) {
-        if index != late.next {
-            let place = late.place(index);
-            late.ended[place] = true;
-            late.words[place * late.place_words..][..produced.len()].copy_from_slice(produced);
-            return;
-        }
-        self.accept(produced);
-        late.next += 1;
-        loop {
-            let place = late.place(late.next);
-            if !std::mem::take(&mut late.ended[place]) {
-                return;
-            }
-            let (_, words) = self.spans[(late.next % self.spans.len() as u64) as usize];
-            self.accept(&late.words[place * late.place_words..][..words]);
-            late.next += 1;
-        }
-    }
-
-    fn accept(&mut self, words: &[u64]) {
-        self.words += words.len() as u64;
-        if let Some(digest) = &mut self.digest {
-            digest.update(words);
-        }
-        if let Some(record) = &mut self.record {
-            record.extend_from_slice(words);
-        }
-    }
-
     /// What was digested and recorded; nothing if it was handed on.
     pub(super) fn finish(self) -> Option<(ChannelId, TapOutcome)> {
-        let tokens = self.words / self.token_words;
-        let digested = self.digest.map(|digest| ChannelOutcome { tokens, digest });
-        (!matches!(self.late, Late::Spread(_))).then_some((self.channel, (digested, self.record)))
+        if self.is_spread() {
+            return None;
+        }
+        let tokens = self.sink.words / self.token_words;
+        let digested = self.sink.digest.map(|digest| ChannelOutcome { tokens, digest });
+        Some((self.channel, (digested, self.sink.record)))
     }
 }
 
@@ -175,7 +155,7 @@ impl Collector {
             words = rest;
         }
         while let Some(words) = self.waiting.remove(&self.next) {
-            self.tap.accept(&words);
+            self.tap.sink.accept(&words);
             self.next += 1;
         }
     }
@@ -186,7 +166,40 @@ impl Collector {
     }
 }
 
+impl Sink {
+    fn accept(&mut self, words: &[u64]) {
+        self.words += words.len() as u64;
+        if let Some(digest) = &mut self.digest {
+            digest.update(words);
+        }
+        if let Some(record) = &mut self.record {
+            record.extend_from_slice(words);
+        }
+    }
+}
+
 impl Reorder {
+    /// Hands firing `index` on to `sink` when all before it have ended, and with it those that waited for it.
+    fn offer(&mut self, index: u64, produced: &[u64], spans: &[(usize, usize)], sink: &mut Sink) {
+        if index != self.next {
+            let place = self.place(index);
+            self.ended[place] = true;
+            self.words[place * self.place_words..][..produced.len()].copy_from_slice(produced);
+            return;
+        }
+        sink.accept(produced);
+        self.next += 1;
+        loop {
+            let place = self.place(self.next);
+            if !std::mem::take(&mut self.ended[place]) {
+                return;
+            }
+            let (_, words) = spans[(self.next % spans.len() as u64) as usize];
+            sink.accept(&self.words[place * self.place_words..][..words]);
+            self.next += 1;
+        }
+    }
+
     fn place(&self, index: u64) -> usize {
         (index % self.ended.len() as u64) as usize
     }

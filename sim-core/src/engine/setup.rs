@@ -1,12 +1,12 @@
 //! Everything that a shard needs before its first tick.
 
-use super::hot::{ActorSlot, Stage, StateSlot};
+use super::hot::{ActorSlot, Stage, Stands, StateSlot, Watch};
 use super::layout::{Layout, Parts};
 use super::observe::{Tap, TapParts};
 use super::worker::SentFrame;
 use super::{EngineError, zeros};
 use crate::app::{ActorState, App};
-use crate::digest::{ChannelDigest, DigestLevel, EventHash};
+use crate::digest::{ChannelDigest, DigestLevel, EventHash, EventSource};
 use crate::ids::{ActorId, ChannelId, IdVec};
 use crate::program::{Program, Read};
 use crate::run::RunOptions;
@@ -97,14 +97,16 @@ pub(super) fn stage<'a>(
     Ok(Stage {
         words,
         inputs: zeros("the inputs of a run of firings", most(|firing| firing.input_words))?,
-        positions: vec![0; layout.turns.len()],
+        stands: Stands::new(&layout.turns),
         actors,
         states,
         boxes,
-        taps,
-        consumed: vec![None; if options.digest == DigestLevel::State { nodes } else { 0 }],
-        events: vec![EventHash::default(); if options.digest == DigestLevel::Events { nodes } else { 0 }],
-        trace: options.trace.then(Vec::new),
+        watch: Watch {
+            taps,
+            consumed: vec![None; if options.digest == DigestLevel::State { nodes } else { 0 }],
+            events: vec![EventHash::default(); if options.digest == DigestLevel::Events { nodes } else { 0 }],
+            trace: options.trace.then(Vec::new),
+        },
         executing: None,
         started: 0,
     })
@@ -160,7 +162,7 @@ pub(super) fn sends(parts: &Parts<'_, '_>, layout: &Layout) -> Vec<SentFrame> {
             let first = frame.sent.0 / program.metacycle;
             let end = first + parts.extent.activations(frame.place);
             let (slot, ring, word) = (frame.sent.0 % program.metacycle, layout.ring(frame.product), frame.word);
-            sends.push(SentFrame { slot, first, end, node, link, ring, word });
+            sends.push(SentFrame { slot, first, end, node, link, source: EventSource::link(link), ring, word });
         }
     }
     sends.sort_by_key(|send| send.slot);

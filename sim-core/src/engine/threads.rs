@@ -79,12 +79,12 @@ impl Boundary {
         words.is_empty()
     }
 
-    /// Everything that was written and not read yet; `None` if that is nothing.
-    fn read(&self) -> Option<impl Iterator<Item = u64> + '_> {
+    /// Everything that was written and not read yet.
+    fn read(&self) -> impl Iterator<Item = u64> + '_ {
         let (read, written) = (self.read.0.load(Ordering::Relaxed), self.written.0.load(Ordering::Acquire));
         let places = self.words.len() as u64;
-        let word = move |number: u64| self.words[(number % places) as usize].load(Ordering::Relaxed);
-        (read < written).then(|| (read..written).map(word))
+        // A cut without frames has no places, and nothing is written.
+        (read..written).map(move |number| self.words[(number % places) as usize].load(Ordering::Relaxed))
     }
 
     /// Makes room for what was read.
@@ -199,10 +199,7 @@ impl Worker<'_, '_, '_> {
             let boundary = &self.team.boundaries[number];
             // This first: words that come after it are early, but none before it is missing.
             let sent_before = Tick(boundary.sent_before.0.load(Ordering::Acquire) as i64);
-            let count = match boundary.read() {
-                Some(words) => self.shard.take(import, sent_before, words),
-                None => self.shard.take(import, sent_before, std::iter::empty()),
-            };
+            let count = self.shard.take(import, sent_before, boundary.read());
             if count > 0 {
                 boundary.release(count);
                 self.team.progress[boundary.from].wake_after_fence();

@@ -7,8 +7,8 @@
 use super::layout::{FiringShape, NodePlan, Parts, Shape};
 use std::ops::Range;
 
-/// Metacycles per window, at most: eight words of a ring are one cache line.
-const METACYCLES: i64 = 8;
+/// Metacycles per window, at most: what a visit costs once is spread over so many, and rings grow with them.
+const METACYCLES: i64 = 16;
 /// Words that a run of firings reads or writes, at most.
 const RUN_WORDS: i64 = 1 << 12;
 

@@ -7,13 +7,13 @@
 use super::epoch::{EpochPart, Epochs};
 use super::extent::Extent;
 use super::hot::{self, Stage};
-use super::layout::{Layout, Parts, Ring};
-use super::observe::{SpreadTokens, TapOutcome};
+use super::layout::{Layout, Parts, Places, Ring};
+use super::observe::{SpreadTokens, Tap};
 use super::trace::Event;
 use super::{EngineError, FiringPanic, setup};
 use crate::app::App;
-use crate::digest::DigestLevel;
-use crate::ids::{ChannelId, NodeId};
+use crate::digest::{DigestLevel, EventSource};
+use crate::ids::{ChannelId, LinkId, NodeId};
 use crate::program::Program;
 use crate::run::{ChannelOutcome, RunOptions};
 use crate::shard::{Cursor, Cut, Partition, ShardId};
@@ -25,6 +25,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Some nodes of a machine in the course of a run.
 pub struct Shard<'a> {
+    id: ShardId,
     app: &'a App,
     program: &'a Program,
     extent: Extent,
@@ -39,6 +40,8 @@ pub struct Shard<'a> {
     sends: Vec<SentFrame>,
     /// Metacycles in which anything happens, ascending and apart.
     activity: Vec<Range<i64>>,
+    /// Observers of channels whose producers are spread over shards: positions among all observers.
+    spread: Vec<usize>,
     epochs: Epochs,
     closed: Vec<EpochPart>,
     /// The end of an epoch that is executed but not closed: words that arrive in it may be missing.
@@ -54,8 +57,8 @@ pub struct Shard<'a> {
 /// Words that come in over a cut.
 struct Import {
     cut: Cut,
-    /// By frame of the cut: where the word is kept.
-    places: Vec<(Ring, u32)>,
+    /// By frame of the cut: where its words are kept, from the next activation on.
+    places: Vec<Places>,
     cursor: Cursor,
     /// Everything sent before this tick is here, in the queue or in its ring.
     sent_before: Tick,
@@ -68,7 +71,7 @@ struct Import {
 /// Words that go out over a cut.
 struct Export {
     cut: Cut,
-    places: Vec<(Ring, u32)>,
+    places: Vec<Places>,
     cursor: Cursor,
     /// Sent, and not carried away yet.
     words: Vec<u64>,
@@ -82,7 +85,8 @@ pub(super) struct SentFrame {
     pub(super) end: i64,
     /// Position of its node in the shard.
     pub(super) node: u32,
-    pub(super) link: crate::ids::LinkId,
+    pub(super) link: LinkId,
+    pub(super) source: EventSource,
     pub(super) ring: Ring,
     pub(super) word: u32,
 }
@@ -164,9 +168,9 @@ impl<'a> Shard<'a> {
         };
         let layout = Layout::new(&parts)?;
         let stage = setup::stage(&parts, options, &layout)?;
-        let places = |cut: &Cut| -> Vec<(Ring, u32)> {
+        let places = |cut: &Cut| -> Vec<Places> {
             let frames = cut.frames().iter().map(|frame| &program.frames[frame.frame]);
-            frames.map(|frame| (layout.ring(frame.product), frame.word)).collect()
+            frames.map(|frame| layout.ring(frame.product).places(0, frame.word)).collect()
         };
         let import = |cut: &Cut| Import {
             places: places(cut),
@@ -181,7 +185,10 @@ impl<'a> Shard<'a> {
         let export =
             |cut: &Cut| Export { places: places(cut), cut: cut.clone(), cursor: Cursor::default(), words: Vec::new() };
         let events = options.digest == DigestLevel::Events || options.trace;
+        let taps = stage.watch.taps.iter().enumerate();
         Ok(Self {
+            spread: taps.filter(|(_, tap)| tap.is_spread()).map(|(position, _)| position).collect(),
+            id,
             app,
             program,
             level: options.digest,
@@ -253,9 +260,8 @@ impl<'a> Shard<'a> {
     /// # Errors
     /// [`ReceiveError`] if the calendars have other words there; then nothing is taken.
     pub fn receive(&mut self, from: ShardId, sent_before: Tick, words: &[u64]) -> Result<(), ReceiveError> {
-        let to = self.exports.first().map_or(ShardId(0), |export| export.cut.from());
         let import = self.imports.iter_mut().find(|import| import.cut.from() == from);
-        let import = import.ok_or(ReceiveError::NoCut { from, to })?;
+        let import = import.ok_or(ReceiveError::NoCut { from, to: self.id })?;
         let (first, found) = (import.sent_before, words.len() as u64);
         if sent_before < first {
             return Err(ReceiveError::Backwards { from, known: first, found: sent_before });
@@ -303,23 +309,18 @@ impl<'a> Shard<'a> {
     }
 
     /// The ends of epochs that were reached since the last call.
-    pub fn epochs(&mut self) -> Vec<EpochPart> {
-        std::mem::take(&mut self.closed)
-    }
-
-    /// The same without giving the memory away.
-    pub(super) fn drain_epochs(&mut self) -> impl Iterator<Item = EpochPart> + '_ {
+    pub fn epochs(&mut self) -> impl Iterator<Item = EpochPart> + '_ {
         self.closed.drain(..)
     }
 
     /// Tokens of observed channels whose producers are spread over shards, since the last call.
-    pub fn spread_tokens(&mut self) -> Vec<SpreadTokens> {
-        self.stage.taps.iter_mut().filter_map(super::observe::Tap::take_spread).collect()
+    pub fn spread_tokens(&mut self) -> impl Iterator<Item = SpreadTokens> + '_ {
+        self.spread.iter().filter_map(|&tap| self.stage.watch.taps[tap].take_spread())
     }
 
     /// Events since the last call, in no order, if the run is traced.
     pub fn trace(&mut self) -> Vec<Event> {
-        self.stage.trace.as_mut().map(std::mem::take).unwrap_or_default()
+        self.stage.watch.trace.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Whether nothing is left to execute before metacycle `limit`.
@@ -426,7 +427,7 @@ impl<'a> Shard<'a> {
         }
         let visits = self.layout.window.visits(window.part);
         let length = self.program.metacycle;
-        let events = self.level == DigestLevel::Events || self.stage.trace.is_some();
+        let events = self.level == DigestLevel::Events || self.stage.watch.trace.is_some();
         let run = if events { hot::run::<true> } else { hot::run::<false> };
         run(&self.layout, visits, window.metacycles.clone(), length, &mut self.stage);
         self.epochs.disturb();
@@ -451,9 +452,8 @@ impl<'a> Shard<'a> {
         }
         for export in &mut self.exports {
             let Export { cut, places, cursor, words } = export;
-            cut.walk(cursor, limit, |frame, activation| {
-                let (ring, word) = places[frame];
-                words.push(self.stage.words[ring.at(activation, word)]);
+            cut.walk(cursor, limit, |frame, _| {
+                words.extend(places[frame].next().map(|place| self.stage.words[place]));
             });
         }
         self.sent_before = limit;
@@ -509,12 +509,8 @@ impl<'a> Shard<'a> {
 
     /// What was digested and recorded of channels whose producers are all in this shard.
     pub fn observed(self) -> impl Iterator<Item = (ChannelId, Option<ChannelOutcome>, Option<Vec<u64>>)> {
-        self.finish().map(|(channel, (outcome, recorded))| (channel, outcome, recorded))
-    }
-
-    /// What was observed of channels whose producers are all in this shard.
-    pub(super) fn finish(self) -> impl Iterator<Item = (ChannelId, TapOutcome)> {
-        self.stage.taps.into_iter().filter_map(super::observe::Tap::finish)
+        let observed = self.stage.watch.taps.into_iter().filter_map(Tap::finish);
+        observed.map(|(channel, (outcome, recorded))| (channel, outcome, recorded))
     }
 
     /// The nodes of this shard, ascending.
@@ -553,12 +549,12 @@ impl Import {
     /// Puts words that were sent before `limit` where they are read. Later ones wait: their places may still be in use.
     fn place(&mut self, limit: Tick, ring_words: &mut [u64]) {
         let Self { cut, places, cursor, sent_before, queue, .. } = self;
-        cut.walk(cursor, limit.min(*sent_before), |frame, activation| {
-            let (ring, word) = places[frame];
-            let arrived = queue.pop_front().expect("words were counted when they came");
+        cut.walk(cursor, limit.min(*sent_before), |frame, _activation| {
+            let (place, arrived) =
+                places[frame].next().zip(queue.pop_front()).expect("words were counted when they came");
             #[cfg(feature = "planted-fault")]
-            let arrived = arrived ^ u64::from(self.fault == Some((frame, activation)));
-            ring_words[ring.at(activation, word)] = arrived;
+            let arrived = arrived ^ u64::from(self.fault == Some((frame, _activation)));
+            ring_words[place] = arrived;
         });
     }
 }

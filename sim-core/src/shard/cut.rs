@@ -17,6 +17,8 @@ pub struct Cut {
     end: Tick,
     /// By (slot, link).
     frames: Vec<CutFrame>,
+    /// The metacycle after the last one in which any of them is sent.
+    last: i64,
     lookahead: Ticks,
     latency: Ticks,
 }
@@ -75,11 +77,13 @@ impl Cut {
                     metacycle: program.metacycle,
                     end: extent.end,
                     frames: Vec::new(),
+                    last: 0,
                     lookahead: Ticks(i64::MAX),
                     latency: Ticks(i64::MAX),
                 });
                 let end = first + extent.activations(frame.place);
                 cut.frames.push(CutFrame { slot, link, frame: id, first, end });
+                cut.last = cut.last.max(end);
                 cut.latency = cut.latency.min(Ticks(ends.latency.0));
             }
         }
@@ -140,10 +144,9 @@ impl Cut {
     /// The tick in which the next frame from `cursor` on is sent; the end of the run if there is none.
     pub(crate) fn next_sent(&self, cursor: &mut Cursor) -> Tick {
         // Walking stops at the limit, but passes over frames that do not act.
-        let last = self.frames.iter().map(|frame| frame.end).max().unwrap_or(0);
         loop {
             match self.frames.get(cursor.position) {
-                None if cursor.metacycle >= last => return self.end,
+                None if cursor.metacycle >= self.last => return self.end,
                 None => *cursor = Cursor { metacycle: cursor.metacycle + 1, position: 0 },
                 Some(frame) if frame.acts(cursor.metacycle) => {
                     return Tick(cursor.metacycle * self.metacycle + frame.slot).min(self.end);

@@ -6,14 +6,8 @@
 //! parks. Whoever publishes looks for sleepers afterwards. Between "announce, then look" and "publish, then look" stands a
 //! `SeqCst` fence on both sides, so that at least one of the two sees the other: no wake-up is lost.
 
+use super::sync::{AtomicBool, AtomicI64, Mutex, Ordering, SPINS, Thread, fence, spin_loop, thread};
 use crate::time::Tick;
-use std::hint::spin_loop;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering, fence};
-use std::thread::{self, Thread};
-
-/// How often a waiting worker looks before it parks.
-const SPINS: u32 = 2000;
 
 /// Position of one worker, alone in its cache lines (two, because processors fetch them in pairs).
 #[derive(Debug)]

@@ -6,7 +6,7 @@ pub(crate) mod draw;
 mod lanes;
 
 use super::axis::{counted, grouped};
-use calendars::{CalendarSet, FrameEntry, LinkCalendar, Verified};
+use calendars::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, Verified};
 use sim_core::{App, ChannelId, Id, IdVec, LinkId, Machine, NodeId};
 
 /// What a bar stands for.
@@ -195,12 +195,12 @@ impl CalendarScene {
 fn compute_lanes(machine: &Machine, calendars: &CalendarSet, node: NodeId) -> Vec<Lane> {
     let lane = |core| Lane { kind: LaneKind::Compute { core }, bars: Vec::new() };
     let mut lanes: Vec<Lane> = (0..machine.nodes()[node].cores).map(lane).collect();
-    for entry in &calendars.nodes[node].compute {
-        lanes[entry.core as usize].bars.push(Bar {
-            start: entry.slot,
-            length: entry.exec,
-            category: entry.actor.index(),
-            detail: BarDetail::Firing(entry.index),
+    for firing in calendars.nodes[node].compute.iter().flat_map(ComputeEntry::firings) {
+        lanes[firing.entry.core as usize].bars.push(Bar {
+            start: firing.slot,
+            length: firing.entry.exec,
+            category: firing.entry.actor.index(),
+            detail: BarDetail::Firing(firing.index),
         });
     }
     lanes

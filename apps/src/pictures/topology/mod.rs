@@ -6,7 +6,7 @@ mod layout;
 mod stress;
 
 use super::axis::{counted, grouped};
-use calendars::CalendarSet;
+use calendars::{CalendarSet, ComputeEntry};
 use sim_core::{Id, LinkId, Machine, NodeId, Preset};
 
 /// How the nodes lie. A layout that does not fit the number of nodes is replaced by [`Layout::Force`].
@@ -138,8 +138,8 @@ impl TopologyScene {
             let metacycle = calendars.map_or(1, |set| set.metacycle);
             if units == 0 { 0.0 } else { ticks as f64 / (metacycle as f64 * f64::from(units)) }
         };
-        let computed =
-            |id: NodeId| calendars.map_or(0, |set| set.nodes[id].compute.iter().map(|e| i128::from(e.exec)).sum());
+        let held = |e: &ComputeEntry| i128::from(e.exec) * i128::from(e.repeat.firings);
+        let computed = |id: NodeId| calendars.map_or(0, |set| set.nodes[id].compute.iter().map(held).sum());
         let sent =
             |id: LinkId| calendars.map_or(0, |set| set.links[id].gather.iter().map(|e| i128::from(e.length)).sum());
         let node = |(id, node): (NodeId, &sim_core::Node)| TopologyNode {
