@@ -194,8 +194,8 @@ impl<'a> EngineShard<'a> {
 
 /// What was observed since the last call.
 fn observed(shard: &mut Shard<'_>, parts: &mut Vec<Part>) {
-    parts.extend(shard.epochs().into_iter().map(|EpochPart { end, root }| Part::Epoch { end, root }));
-    let tokens = shard.spread_tokens().into_iter();
+    parts.extend(shard.epochs().map(|EpochPart { end, root }| Part::Epoch { end, root }));
+    let tokens = shard.spread_tokens();
     parts.extend(tokens.map(|SpreadTokens { channel, firings, words }| Part::Tokens { channel, firings, words }));
 }
 
