@@ -5,6 +5,7 @@ use crate::spec::HostSpec;
 use crate::supervisor::{HostError, SpawnError};
 use crate::sys::bootstrap::Stage;
 use nix::errno::Errno;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Something that a machine lacks, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,7 +78,10 @@ fn lack(kernel: &str) -> Option<Lack> {
     if major.is_some_and(|major| major < 6) {
         return Some(Lack::Kernel { found: kernel.to_owned() });
     }
-    let directory = std::env::temp_dir().join(format!("tidelock-capabilities-{}", std::process::id()));
+    // Several threads may ask at once.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("tidelock-capabilities-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let directory = std::env::temp_dir().join(name);
     let tried = Host::spawn(HostSpec::new("probe", "/bin/true", &directory))
         .map_err(HostError::from)
         .and_then(|mut host| host.advance(Input::default()));

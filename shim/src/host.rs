@@ -21,7 +21,7 @@ use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -69,8 +69,19 @@ pub struct Report {
     pub trace_hash: u64,
     /// Number of system calls.
     pub calls: u64,
-    /// Calls that are not supported, by name, with how often they were made.
-    pub refused: BTreeMap<&'static str, u64>,
+    /// Calls that are not supported and were made, by program and name.
+    pub refused: Vec<Refused>,
+}
+
+/// A call that is not supported: it returned ENOSYS.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Refused {
+    /// The file name of the program that made it.
+    pub program: String,
+    /// The name of the call.
+    pub call: String,
+    /// How often.
+    pub times: u64,
 }
 
 enum Order {
@@ -198,7 +209,8 @@ fn supervise(
     orders: &Receiver<Order>,
     replies: &Sender<Reply>,
 ) {
-    let prepared = pin(spec.cpu).and_then(|()| sys::process::allow_time_stamp_counter(!plan.trap_time_stamp_counter));
+    let prepared =
+        pin(spec.cpu).and_then(|()| sys::process::allow_time_stamp_counter(!plan.switches.time_stamp_counter));
     let supervisor = prepared
         .map_err(|errno| SpawnError::Thread { node: spec.node.clone(), errno })
         .and_then(|()| Supervisor::start(spec, plan, record));
@@ -224,7 +236,7 @@ fn supervise(
         status: supervisor.status(),
         trace_hash: supervisor.record().hash(),
         calls: supervisor.record().calls(),
-        refused: supervisor.refused().clone(),
+        refused: supervisor.refused(),
     };
     supervisor.end();
     drop(supervisor);
@@ -272,7 +284,7 @@ fn directory(spec: &HostSpec, path: &Path, error: &io::Error) -> SpawnError {
 
 /// Prepares the node's directory, and all that its first process needs.
 fn plan(spec: &HostSpec) -> Result<Plan, SpawnError> {
-    let command = find(spec)?;
+    let command = spec.program()?;
     let make = |name: &str| {
         let path = spec.directory.join(name);
         fs::create_dir_all(&path).and_then(|()| path.canonicalize()).map_err(|error| directory(spec, &path, &error))
@@ -310,41 +322,26 @@ fn plan(spec: &HostSpec) -> Result<Plan, SpawnError> {
     for argument in &spec.arguments {
         arguments.push(text("an argument", argument.as_bytes())?);
     }
+    let inherited: Vec<(String, String)> =
+        if spec.switches.own_environment { Vec::new() } else { std::env::vars().collect() };
+    let environment = if spec.switches.own_environment { &spec.environment } else { &inherited };
     let variable = |(name, value): &(String, String)| text("the environment", format!("{name}={value}").as_bytes());
     Ok(Plan {
         arguments,
-        environment: spec.environment.iter().map(variable).collect::<Result<_, _>>()?,
+        environment: environment.iter().map(variable).collect::<Result<_, _>>()?,
         hostname: text("the node's name", spec.node.as_bytes())?,
         binds,
         working_directory: path(Path::new(WORKING_DIRECTORY))?,
         stdout: open("stdout")?,
         stderr: open("stderr")?,
         filter: filter::program(&filter::NATIVE),
-        fixed_addresses: spec.switches.fixed_addresses,
-        trap_time_stamp_counter: spec.switches.time_stamp_counter,
+        switches: spec.switches,
         command: path(&command)?,
     })
 }
 
 /// The directory for files that nobody keeps, which every node has for itself.
 const TEMPORARY: &str = "/tmp";
-
-/// The file that a command names.
-fn find(spec: &HostSpec) -> Result<PathBuf, SpawnError> {
-    let command = &spec.command;
-    if command.components().count() > 1 || command.is_absolute() {
-        return std::path::absolute(command).and_then(|path| path.metadata().map(|_| path)).map_err(|error| {
-            SpawnError::Exec { node: spec.node.clone(), command: command.clone(), errno: errno(&error) }
-        });
-    }
-    let path = spec.environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
-    let candidates = path.split(':').map(|folder| Path::new(folder).join(command));
-    candidates.into_iter().find(|candidate| candidate.is_file()).ok_or_else(|| SpawnError::NotFound {
-        node: spec.node.clone(),
-        command: command.clone(),
-        path: path.to_owned(),
-    })
-}
 
 /// Copies a file, or a directory with all that is in it.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {

@@ -31,7 +31,7 @@ mod time;
 pub mod wire;
 
 pub use capabilities::{Capabilities, Lack, capabilities};
-pub use host::{Host, Input, Output, Report};
+pub use host::{Host, Input, Output, Refused, Report};
 pub use image::ImageError;
 pub use kernel::{Packet, Segment};
 pub use signals::signal_number;

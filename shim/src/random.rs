@@ -54,6 +54,12 @@ impl RandomStream {
     }
 }
 
+/// A number that is another one every time: what tests have in place of an order that they switch off.
+pub(crate) fn host_random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

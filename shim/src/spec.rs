@@ -1,7 +1,9 @@
 //! What a host is asked to run.
 
+use crate::supervisor::SpawnError;
+use nix::errno::Errno;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A program with its world.
@@ -69,6 +71,23 @@ impl HostSpec {
         self.arguments = arguments.into_iter().map(Into::into).collect();
         self
     }
+
+    /// The file of this machine that the command names.
+    ///
+    /// # Errors
+    /// [`SpawnError::NotFound`] or, for a path, [`SpawnError::Exec`].
+    pub fn program(&self) -> Result<PathBuf, SpawnError> {
+        let (node, command) = (|| self.node.clone(), || self.command.clone());
+        if self.command.components().count() > 1 || self.command.is_absolute() {
+            let found = std::path::absolute(&self.command).and_then(|path| path.metadata().map(|_| path));
+            let errno = |error: &std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+            return found.map_err(|error| SpawnError::Exec { node: node(), command: command(), errno: errno(&error) });
+        }
+        let path = self.environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
+        let mut candidates = path.split(':').map(|folder| Path::new(folder).join(&self.command));
+        let missing = || SpawnError::NotFound { node: node(), command: command(), path: path.to_owned() };
+        candidates.find(|candidate| candidate.is_file()).ok_or_else(missing)
+    }
 }
 
 /// The environment of a program for which none is given.
@@ -130,6 +149,24 @@ pub struct Switches {
     pub plain_files: bool,
     /// The program sees one processor.
     pub one_processor: bool,
+    /// Processes are numbered in a namespace of their own.
+    pub own_processes: bool,
+    /// The machine has the node's name, and a kernel that is the same everywhere.
+    pub own_name: bool,
+    /// The environment is the one that is given, all of it.
+    pub own_environment: bool,
+    /// Limits of resources are constants.
+    pub own_limits: bool,
+    /// Nothing but the standard files is open at first.
+    pub own_descriptors: bool,
+    /// Ports that programs do not choose are counted.
+    pub counted_ports: bool,
+    /// Who waits for a futex first is woken first.
+    pub wake_order: bool,
+    /// Of calls whose deadlines are due at once, the first come is the first to return.
+    pub deadline_order: bool,
+    /// Events of a set are told in the order of registration.
+    pub event_order: bool,
 }
 
 impl Default for Switches {
@@ -146,6 +183,15 @@ impl Default for Switches {
             sorted_directories: true,
             plain_files: true,
             one_processor: true,
+            own_processes: true,
+            own_name: true,
+            own_environment: true,
+            own_limits: true,
+            own_descriptors: true,
+            counted_ports: true,
+            wake_order: true,
+            deadline_order: true,
+            event_order: true,
         }
     }
 }

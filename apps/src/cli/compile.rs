@@ -87,7 +87,7 @@ impl From<&Report> for ReportJson {
 
 impl Compile {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
-        let machine = load::machine(&self.machine, None)?;
+        let machine = load::machine_for(&self.app, &self.machine, None)?;
         let loaded = load::app(session, &self.app, Some(&machine), None)?;
         // What cannot be kept is found out before the work is done.
         let folder = self.output.as_deref().map(NewFolder::create).transpose()?;
@@ -118,8 +118,10 @@ impl Compile {
         };
         session.print(text, &json)?;
         if let Some(directory) = directory.filter(|_| !session.is_json()) {
-            let (at, graph) = (directory.display(), app_argument(&loaded));
-            session.talk(format_args!("kept in {at}; run them: tidelock run{graph} --calendars {at} --iterations 100"));
+            let (at, app) = (directory.display(), app_argument(&loaded));
+            // Fleets say themselves how long they run.
+            let iterations = if loaded.fleet().is_some() { "" } else { " --iterations 100" };
+            session.talk(format_args!("kept in {at}; run them: tidelock run{app} --calendars {at}{iterations}"));
         }
         Ok(None)
     }
@@ -129,7 +131,8 @@ impl Compile {
 fn app_argument(loaded: &LoadedApp) -> String {
     match &loaded.origin {
         Origin::BuiltIn(name) => format!(" --app {name}"),
-        Origin::File(_) | Origin::Fleet(_) | Origin::Own => String::new(),
+        Origin::Fleet(source, _) => format!(" {}", source.name),
+        Origin::File(_) | Origin::Own => String::new(),
     }
 }
 
@@ -144,7 +147,7 @@ pub(crate) fn write_calendars(
     folder.write(load::MACHINE_FILE, machine_ron(machine))?;
     match &loaded.origin {
         Origin::File(_) => folder.write(load::GRAPH_FILE, formats::to_ron(&loaded.app))?,
-        Origin::Fleet(source) => folder.write("fleet.ron", &source.text)?,
+        Origin::Fleet(source, _) => folder.write("fleet.ron", &source.text)?,
         Origin::BuiltIn(_) | Origin::Own => {}
     }
     Ok(())

@@ -1,26 +1,23 @@
-//! Fleets of programs on the command line: `run hosts.ron`.
+//! Fleets of programs on the command line: from files to applications, and what is to be told of programs.
 
+use super::args::MachineSettings;
 use super::explain;
 use super::failure::{Exit, Failure, SourceText};
 use super::files::{self, NewFolder};
 use super::load::{self, LoadedApp, Origin};
-use super::progress::Display;
-use super::results::Results;
-use super::run::{Prepared, Run, summary, text};
-use super::session::{Session, counted, table};
+use super::session::{Session, table};
+use super::spec::FleetFiles;
 use crate::formats::read_ron;
-use crate::hosts::{Fleet, FleetError, FleetRun, FleetText, HostOutcome};
-use crate::pipeline::RunError;
-use serde::Serialize;
-use shim::{HostError, SpawnError, TraceLevel};
-use sim_core::engine::Engine;
-use sim_core::shard::Partition;
-use std::num::NonZeroU32;
+use crate::hosts::{BeginError, Beginning, Fleet, FleetError, FleetRun, FleetText, HostOutcome, NodeError};
+use calendars::CalendarSet;
+use serde::{Deserialize, Serialize};
+use shim::{HostError, Refused, SpawnError, TraceLevel};
+use sim_core::{Machine, NodeId};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 /// What is written down of the system calls of programs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 pub(crate) enum Trace {
     /// Nothing
     #[default]
@@ -50,7 +47,21 @@ pub(crate) struct HostJson {
     as_expected: bool,
     trace_hash: Option<String>,
     calls: u64,
-    refused: std::collections::BTreeMap<&'static str, u64>,
+    refused: Vec<RefusedJson>,
+}
+
+/// A system call that is not supported and was made.
+#[derive(Clone, Debug, Serialize)]
+struct RefusedJson {
+    program: String,
+    call: String,
+    times: u64,
+}
+
+impl From<&Refused> for RefusedJson {
+    fn from(Refused { program, call, times }: &Refused) -> Self {
+        Self { program: program.clone(), call: call.clone(), times: *times }
+    }
 }
 
 impl From<&HostOutcome> for HostJson {
@@ -67,13 +78,13 @@ impl From<&HostOutcome> for HostJson {
             as_expected: outcome.holds(),
             trace_hash: report.map(|report| format!("{:016x}", report.trace_hash)),
             calls: report.map_or(0, |report| report.calls),
-            refused: report.map(|report| report.refused.clone()).unwrap_or_default(),
+            refused: report.iter().flat_map(|report| &report.refused).map(Into::into).collect(),
         }
     }
 }
 
 /// The file that the arguments name, if it is a fleet.
-pub(crate) fn fleet_source(path: Option<&PathBuf>) -> Result<Option<SourceText>, Failure> {
+pub(crate) fn fleet_source(path: Option<&Path>) -> Result<Option<SourceText>, Failure> {
     let Some(path) = path.filter(|path| path.is_file()) else { return Ok(None) };
     let bytes = files::read_bytes(path)?;
     let start = String::from_utf8_lossy(&bytes[..bytes.len().min(1 << 16)]);
@@ -84,129 +95,170 @@ pub(crate) fn fleet_source(path: Option<&PathBuf>) -> Result<Option<SourceText>,
     }
 }
 
-/// Runs a fleet.
-pub(crate) fn run(run: &Run, session: &Session, source: SourceText) -> Result<Option<Exit>, Failure> {
-    let place = run.place(session)?;
-    let (prepared, fleet) = prepare(run, session, source)?;
-    let app = fleet.app();
-    let options = run.options(app, place.is_some())?;
-    let results = place.map(|place| Results::create(&place, &prepared)).transpose()?;
-    // Programs need directories even if nobody wants to keep them.
-    let scratch = results.is_none().then(|| NewFolder::create(&scratch())).transpose()?;
-    let directory = match (&results, &scratch) {
-        (Some(results), _) => results.path().join("nodes"),
-        (None, Some(scratch)) => scratch.path().join("nodes"),
-        (None, None) => unreachable!("one of them was made"),
+fn parse(source: &SourceText) -> Result<FleetText, Failure> {
+    read_ron(&source.text).map_err(|error| explain::format(&error, source))
+}
+
+/// The folder that the names in a fleet file start from.
+pub(crate) fn folder(source: &SourceText) -> PathBuf {
+    let folder = Path::new(&source.name).parent().unwrap_or(Path::new(""));
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    std::path::absolute(folder).unwrap_or(folder.to_owned())
+}
+
+/// The machine that a fleet file names.
+pub(crate) fn machine(source: &SourceText, settings: &MachineSettings) -> Result<Machine, Failure> {
+    let text = parse(source)?;
+    let mut settings = settings.clone();
+    if !text.machine.ends_with(".ron") {
+        settings.latency.get_or_insert(text.latency);
+    }
+    let path = folder(source).join(&text.machine);
+    let name = if path.is_file() { path.display().to_string() } else { text.machine };
+    load::named_machine(&name, &settings)
+}
+
+/// A fleet as an application; for the machine that its file names, if no other is given.
+pub(crate) fn load(source: SourceText, given: Option<&Machine>) -> Result<LoadedApp, Failure> {
+    let own = match given {
+        None => Some(machine(&source, &MachineSettings::default())?),
+        Some(_) => None,
     };
-    let internal = |error: &dyn std::error::Error| Failure::new(Exit::Internal, "host::clock", error.to_string());
-    fleet.begin(&prepared.calendars, &prepared.machine, &directory).map_err(|error| internal(&error))?;
-    let iterations = run.iterations.unwrap_or_else(|| fleet.iterations(&prepared.calendars));
-    let options = sim_core::RunOptions { iterations, ..options };
-    let failed = |error: RunError| explain::run(&error);
-    let program =
-        calendars::lower(app, &prepared.machine, &prepared.calendars).map_err(|error| failed(error.into()))?;
-    // How long programs run is in no calendar: how many threads pay is for the user to say.
-    let shards = run.threads.map_or(1, NonZeroU32::get).min(prepared.machine.nodes().len() as u32);
-    let partition = Partition::balanced(&prepared.machine, &program, shards);
-    let mut engine = Engine::parallel(app, &program, &options, &partition).map_err(|error| failed(error.into()))?;
-    let mut display = Display::new(run.quiet || session.is_json(), prepared.machine.nodes().len());
-    let driven = display.drive(|metacycles| engine.advance(metacycles));
-    let broken = driven.err().map(|error| failed(error.into()));
-    let nodes = prepared.machine.nodes().len();
-    let size = (engine.threads(), (engine.bytes() + program.bytes()) as f64 / nodes as f64);
-    // With the engine go the programs, and tell what is left of them.
-    let outcome = engine.finish();
-    let fleet_run = fleet.outcome();
-    let failure = failure(&fleet_run).or(broken);
-    let mut json = summary(&prepared, app, &outcome, display.elapsed(), None);
-    let hosts: Vec<HostJson> = fleet_run.nodes.iter().map(HostJson::from).collect();
-    for host in &hosts {
-        for (call, times) in &host.refused {
-            session.talk(format_args!(
-                "warning: node `{}` made system call `{call}` {}, which is not supported (ENOSYS)",
-                host.node,
-                counted(*times, "time")
-            ));
-        }
-    }
-    (json.threads, json.engine_bytes_per_node) = size;
-    json.hosts = Some(hosts);
-    if let Some(results) = results {
-        let directory = results.finish(session, run, &prepared, &outcome, &json, failure.as_ref())?;
-        if !session.is_json() {
-            session.talk(format_args!("results in {}", directory.display()));
-        }
-        json.directory = Some(directory);
-    }
-    match failure {
-        Some(failure) => Err(failure),
-        None => session.print(|| text(&json), &json).map(|()| None),
-    }
+    let machine = given.or(own.as_ref()).expect("one of them is there");
+    let fleet = fleet(&source, &folder(&source), machine)?;
+    Ok(LoadedApp { app: fleet.app().clone(), origin: Origin::Fleet(source, Box::new(fleet)) })
 }
 
-/// A directory for programs of a run that keeps nothing.
-fn scratch() -> PathBuf {
-    std::env::temp_dir().join(format!("tidelock-fleet-{}", std::process::id()))
-}
-
-fn prepare(run: &Run, session: &Session, source: SourceText) -> Result<(Prepared, Fleet), Failure> {
-    let text: FleetText = read_ron(&source.text).map_err(|error| explain::format(&error, &source))?;
-    let invalid = |error: &FleetError| {
-        let help = match error {
-            FleetError::TooManyNodes { .. } => "name a larger machine: `machine` in the file, or --machine",
-            FleetError::NoSuchNode { .. } => "`tidelock machine PRESET` lists the nodes of a preset",
-            _ => "",
-        };
+/// The fleet of a file whose names start from `folder`.
+pub(crate) fn fleet(source: &SourceText, folder: &Path, machine: &Machine) -> Result<Fleet, Failure> {
+    Fleet::new(&parse(source)?, folder, machine).map_err(|error| {
         let failure = Failure::new(Exit::Invalid, "host::fleet", format!("`{}`: {error}", source.name));
-        if help.is_empty() { failure } else { failure.help(help) }
-    };
-    let folder = Path::new(&source.name).parent().unwrap_or(Path::new("")).to_owned();
-    let folder = std::path::absolute(&folder).unwrap_or(folder);
-    let machine = match &run.machine.machine {
-        Some(_) => load::machine(&run.machine, None)?,
-        None => {
-            let mut settings = run.machine.settings.clone();
-            if !text.machine.ends_with(".ron") {
-                settings.latency.get_or_insert(text.latency);
+        match error {
+            FleetError::TooManyNodes { .. } => {
+                failure.help("name a larger machine: `machine` in the file, or --machine")
             }
-            let path = folder.join(&text.machine);
-            let name = if path.is_file() { path.display().to_string() } else { text.machine.clone() };
-            load::named_machine(&name, &settings)?
+            FleetError::NoSuchNode { .. } => failure.help("`tidelock machine PRESET` lists the nodes of a preset"),
+            _ => failure,
         }
-    };
-    let fleet = Fleet::new(&text, &folder, &machine, run.trace.into()).map_err(|error| invalid(&error))?;
-    let loaded = LoadedApp { app: fleet.app().clone(), origin: Origin::Fleet(source) };
-    let start = Instant::now();
-    let compiled = load::compile(session, &run.compile, &loaded, &machine, true)?;
-    let scheduler::Compiled { schedule, calendars, verified, report, .. } = compiled;
-    let (report, took) = (Some(report), start.elapsed());
-    let prepared = Prepared { loaded, machine, calendars, verified, report, schedule, took };
-    Ok((prepared, fleet))
+    })
 }
 
-/// What went wrong with the programs: a host that failed, or a state that is not the expected one.
-fn failure(run: &FleetRun) -> Option<Failure> {
-    if let Some(error) = &run.error {
-        let failure = Failure::new(Exit::HostFailed, "host::failed", error.to_string());
-        let spawn = matches!(
-            error,
-            crate::hosts::NodeError::Host(HostError::Spawn(SpawnError::Stage { .. } | SpawnError::Trace { .. }))
-        );
-        return Some(match shim::capabilities().lack.filter(|_| spawn) {
-            Some(lack) => failure.help(lack.to_string()),
-            None => failure,
-        });
+/// Where nodes have their directories during a run, and where the files are that they want in there.
+pub(crate) struct NodeFolders {
+    path: PathBuf,
+    /// What need not be kept: programs need directories even if nobody wants them.
+    scratch: Option<NewFolder>,
+    /// By the names in the fleet; what is not among them is where its name says.
+    files: BTreeMap<PathBuf, PathBuf>,
+}
+
+impl NodeFolders {
+    /// Directories among the `results`, if there are any; files from `sent`, if they came with the fleet.
+    pub(crate) fn new(results: Option<&Path>, fleet: &Fleet, sent: Option<&FleetFiles>) -> Result<Self, Failure> {
+        let scratch = std::env::temp_dir().join(format!("tidelock-fleet-{}", std::process::id()));
+        let scratch = (results.is_none() || sent.is_some()).then(|| NewFolder::create(&scratch)).transpose()?;
+        let aside = scratch.as_ref().map_or(Path::new(""), NewFolder::path);
+        let files = sent.map(|sent| sent.unpack(fleet, &aside.join("files"))).transpose()?;
+        Ok(Self { path: results.unwrap_or(aside).join("nodes"), files: files.unwrap_or_default(), scratch })
     }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn file(&self, name: &Path) -> PathBuf {
+        self.files.get(name).cloned().unwrap_or_else(|| name.to_owned())
+    }
+
+    /// Keeps the directories although they are not among results, and says where they are.
+    pub(crate) fn keep(self) -> Result<Option<PathBuf>, Failure> {
+        Ok(self.scratch.map(NewFolder::finish).transpose()?.map(|path| path.join("nodes")))
+    }
+}
+
+/// Lets a fleet begin; `worker` is as in [`Beginning`].
+pub(crate) fn begin(
+    fleet: &Fleet,
+    calendars: &CalendarSet,
+    nodes: &NodeFolders,
+    trace: Trace,
+    worker: &dyn Fn(NodeId) -> Option<usize>,
+) -> Result<(), BeginError> {
+    let files = |name: &Path| nodes.file(name);
+    fleet.begin(&Beginning { calendars, directory: nodes.path(), trace: trace.into(), worker, files: &files })
+}
+
+/// A fleet that cannot begin.
+pub(crate) fn not_begun(error: BeginError) -> Failure {
+    match error {
+        BeginError::Clock(error) => Failure::new(Exit::Internal, "host::clock", error.to_string()),
+        BeginError::Program(error) => failed(&error),
+    }
+}
+
+/// What became of the programs once the engine is gone, which is what ends them. Their failure becomes that of the run.
+/// Nodes have their directories in `folders`.
+pub(crate) fn conclude(
+    session: &Session,
+    fleet: &Fleet,
+    folders: &NodeFolders,
+    run: &mut Option<Failure>,
+) -> Vec<HostJson> {
+    let outcome = fleet.outcome();
+    *run = match (&outcome.error, run.take()) {
+        (Some(error), _) => Some(failed(error)),
+        (None, None) => unexpected(&outcome, folders.path()),
+        (None, failure) => failure,
+    };
+    let hosts: Vec<HostJson> = outcome.nodes.iter().map(HostJson::from).collect();
+    let mut rows = vec![["node", "program", "call", "times"].map(str::to_owned).to_vec()];
+    for host in &hosts {
+        let row = |call: &RefusedJson| {
+            vec![host.node.clone(), call.program.clone(), call.call.clone(), super::session::grouped(call.times)]
+        };
+        rows.extend(host.refused.iter().map(row));
+    }
+    if rows.len() > 1 {
+        let refused = table(&rows, &[3]);
+        session
+            .talk(format_args!("warning: system calls that are not supported returned ENOSYS\n{}", refused.trim_end()));
+    }
+    hosts
+}
+
+/// A host that failed.
+fn failed(error: &NodeError) -> Failure {
+    let failure = Failure::new(Exit::HostFailed, "host::failed", error.to_string());
+    let spawn = matches!(error, NodeError::Host(HostError::Spawn(SpawnError::Stage { .. } | SpawnError::Trace { .. })));
+    match shim::capabilities().lack.filter(|_| spawn) {
+        Some(lack) => failure.help(lack.to_string()),
+        None => failure,
+    }
+}
+
+/// Programs whose states are not the expected ones.
+fn unexpected(run: &FleetRun, folders: &Path) -> Option<Failure> {
     let wrong: Vec<&HostOutcome> = run.nodes.iter().filter(|node| !node.holds()).collect();
     let first = wrong.first()?;
     let details = wrong.iter().map(|node| {
         let json = HostJson::from(*node);
-        format!("node `{}`: {}, expected: {}", json.node, json.state, json.expected)
+        let said =
+            last_line(&folders.join(&json.node).join("stderr")).map_or(String::new(), |line| format!("; {line}"));
+        format!("node `{}`: {}, expected: {}{said}", json.node, json.state, json.expected)
     });
     let details: Vec<String> = details.collect();
     let message = format!("{} of {} programs are not in their expected states", wrong.len(), run.nodes.len());
     let help = format!("see `nodes/{}/stderr` in the results", first.node);
     Some(Failure::new(Exit::HostFailed, "host::state", message).details(details).help(help))
+}
+
+/// The last line of a file, or the start of it.
+fn last_line(path: &Path) -> Option<String> {
+    const LONGEST: usize = 200;
+    let text = std::fs::read(path).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+    Some(line.chars().take(LONGEST).collect())
 }
 
 /// The nodes of a fleet as a table.

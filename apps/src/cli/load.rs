@@ -4,8 +4,9 @@ use super::args::{AppArgs, CompileArgs, MachineArgs, MachineSettings};
 use super::failure::{Exit, Failure, SourceText};
 use super::files::{read_bytes, read_source};
 use super::session::Session;
-use super::{builtin, explain};
+use super::{builtin, explain, hosts};
 use crate::formats::{byte_offset, read_graph, read_pins, read_ron, read_text};
+use crate::hosts::Fleet;
 use calendars::{CalendarFileError, CalendarSet, Verified};
 use scheduler::Options;
 use sim_core::machine::MachineSpec;
@@ -26,17 +27,25 @@ pub(crate) enum Origin {
     File(SourceText),
     /// The library, by this name with parameters.
     BuiltIn(String),
-    /// A fleet file.
-    Fleet(SourceText),
+    /// A fleet file, and the fleet.
+    Fleet(SourceText, Box<Fleet>),
     /// The user's own program.
     Own,
 }
 
 impl LoadedApp {
-    /// The text of the graph file.
+    /// The text of the file.
     pub(crate) fn source(&self) -> Option<&SourceText> {
         match &self.origin {
-            Origin::File(source) | Origin::Fleet(source) => Some(source),
+            Origin::File(source) | Origin::Fleet(source, _) => Some(source),
+            _ => None,
+        }
+    }
+
+    /// The fleet, if that is what it is.
+    pub(crate) fn fleet(&self) -> Option<&Fleet> {
+        match &self.origin {
+            Origin::Fleet(_, fleet) => Some(fleet),
             _ => None,
         }
     }
@@ -50,7 +59,10 @@ pub(crate) fn app(
     folder: Option<&Path>,
 ) -> Result<LoadedApp, Failure> {
     let mut loaded = match (&args.graph, &args.app, &session.own, folder.map(|folder| folder.join(GRAPH_FILE))) {
-        (Some(path), _, _, _) => graph(path)?,
+        (Some(path), _, _, _) => match hosts::fleet_source(Some(path))? {
+            Some(source) => hosts::load(source, machine)?,
+            None => graph(path)?,
+        },
         (None, Some(name), _, _) => {
             LoadedApp { app: builtin::make(name, machine)?, origin: Origin::BuiltIn(name.clone()) }
         }
@@ -91,6 +103,17 @@ fn graph(path: &Path) -> Result<LoadedApp, Failure> {
         Ok(app) => Ok(LoadedApp { app, origin: Origin::File(source) }),
         Err(error) => Err(explain::format(&error, &source)),
     }
+}
+
+/// The machine for an application: the one that the arguments name, or the one kept in `folder`, or the one of a fleet file.
+pub(crate) fn machine_for(app: &AppArgs, args: &MachineArgs, folder: Option<&Path>) -> Result<Machine, Failure> {
+    if args.machine.is_none()
+        && folder.is_none()
+        && let Some(source) = hosts::fleet_source(app.graph.as_deref())?
+    {
+        return hosts::machine(&source, &args.settings);
+    }
+    machine(args, folder)
 }
 
 /// The machine that the arguments name; without any, the one kept in `folder`.

@@ -30,6 +30,7 @@ mod session;
 mod shards;
 mod spec;
 mod tokens;
+mod tree;
 mod verify;
 mod view;
 mod view_json;

@@ -109,7 +109,7 @@ impl Results {
             let schedule = ScheduleJson::new(&prepared.loaded.app, &prepared.machine, schedule, report);
             folder.write("schedule.json", serde_json::to_string(&schedule).expect("schedules are plain data"))?;
         }
-        folder.write("run.ron", run.resolved(&prepared.loaded, &prepared.machine))?;
+        folder.write("run.ron", run.resolved(&prepared.loaded, &prepared.machine, outcome.iterations))?;
         write_records(&folder, &prepared.loaded.app, outcome)?;
         draw(session, &folder, prepared)?;
         let path = folder.finish()?;
@@ -210,7 +210,7 @@ fn stamp(seconds: u64) -> String {
 
 impl Run {
     /// The resolved configuration.
-    fn resolved(&self, loaded: &super::load::LoadedApp, machine: &sim_core::Machine) -> String {
+    fn resolved(&self, loaded: &super::load::LoadedApp, machine: &Machine, iterations: u64) -> String {
         #[derive(Serialize)]
         #[serde(rename = "Run")]
         struct Resolved<'a> {
@@ -232,7 +232,7 @@ impl Run {
             version: 1,
             app: origin(loaded),
             machine: machine.name(),
-            iterations: self.iterations.unwrap_or_default(),
+            iterations,
             calendars: self.calendars.as_ref().map(file),
             max_unroll: self.compile.max_unroll,
             pins: self.compile.pins.as_ref().map(file),
@@ -253,16 +253,14 @@ impl Run {
         match &loaded.origin {
             Origin::File(_) => words.push("graph.ron".to_owned()),
             Origin::BuiltIn(name) => words.extend(["--app".to_owned(), quoted(name)]),
-            Origin::Fleet(source) => {
+            Origin::Fleet(source, _) => {
                 // Files that a fleet names are where they were.
                 let path = std::path::absolute(&source.name).unwrap_or(PathBuf::from(&source.name));
-                words.extend([quoted(&path.display().to_string()), "--machine".to_owned(), "./machine.ron".to_owned()]);
+                words.push(quoted(&path.display().to_string()));
             }
             Origin::Own => {}
         }
-        if !matches!(loaded.origin, Origin::Fleet(_)) {
-            words.extend(["--calendars".to_owned(), ".".to_owned()]);
-        }
+        words.extend(["--calendars".to_owned(), ".".to_owned()]);
         if let Some(iterations) = self.iterations {
             words.extend(["--iterations".to_owned(), iterations.to_string()]);
         }
@@ -290,7 +288,7 @@ impl Run {
 
 fn origin(loaded: &super::load::LoadedApp) -> String {
     match &loaded.origin {
-        Origin::File(source) | Origin::Fleet(source) => source.name.clone(),
+        Origin::File(source) | Origin::Fleet(source, _) => source.name.clone(),
         Origin::BuiltIn(name) => name.clone(),
         Origin::Own => format!("own: {}", loaded.app.name()),
     }

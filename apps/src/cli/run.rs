@@ -4,11 +4,13 @@ use super::args::{AppArgs, CompileArgs, MachineArgs};
 use super::checkpoint::{CheckpointArgs, Keeper, Resumed, Start, Stopped, Store};
 use super::coupled::{Carried, CarriedJson, Coupled};
 use super::failure::{Exit, Failure};
+use super::hosts::{self, NodeFolders};
 use super::load::{self, LoadedApp};
 use super::progress::Display;
 use super::results::{self, Place, Results};
 use super::session::{Object, Session, counted, facts, grouped, iterations, scaled, table, ticks};
-use super::{channels, explain, files, hosts, shards, spec, tokens};
+use super::spec::FleetFiles;
+use super::{channels, explain, files, shards, spec, tokens};
 use crate::pipeline::{Iterations, RunError, feed, recorded};
 use calendars::{CalendarSet, Verified};
 use net_runtime::quic::Files;
@@ -19,7 +21,7 @@ use sim_core::digest::DigestLevel;
 use sim_core::engine::{Engine, EngineError};
 use sim_core::program::Program;
 use sim_core::shard::Partition;
-use sim_core::{ActorState, App, ChannelId, Machine, Outcome, RunOptions, Tick};
+use sim_core::{ActorState, App, ChannelId, Id, Machine, Outcome, RunOptions, Tick};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -43,8 +45,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["pins", "max_unroll"])]
     pub(crate) calendars: Option<PathBuf>,
     /// Clocks that carry the run (RON or JSON): they are booted, and every buffer is watched; without --machine the
-    /// application is compiled for the machine that they make
-    #[arg(long, value_name = "SPEC", conflicts_with = "shards")]
+    /// application is compiled for the machine that they make. If a buffer fails, threads execute up to that tick, shards nothing
+    #[arg(long, value_name = "SPEC")]
     pub(crate) clocks: Option<PathBuf>,
     /// Channels whose tokens are digested: `all`, `none`, or names [default: all up to 10 000 channels, else none]
     #[arg(long, value_name = "all|none|NAME,…")]
@@ -147,7 +149,7 @@ pub(crate) fn prepare(
     folder: Option<&Path>,
     listed: bool,
 ) -> Result<Prepared, Failure> {
-    prepare_for(session, app, load::machine(machine, folder)?, compile, folder, listed)
+    prepare_for(session, app, load::machine_for(app, machine, folder)?, compile, folder, listed)
 }
 
 fn prepare_for(
@@ -183,6 +185,8 @@ pub(crate) struct Ready<'a> {
     pub(crate) options: &'a RunOptions,
     /// Clocks that run beside.
     pub(crate) coupled: Option<Coupled>,
+    /// Where the nodes of a fleet get their directories.
+    pub(crate) nodes: Option<&'a NodeFolders>,
     /// Where it starts, if not at tick 0.
     pub(crate) start: Option<&'a Start>,
     /// Makes the place for its checkpoints.
@@ -196,8 +200,16 @@ struct Inputs {
     app: App,
     options: RunOptions,
     coupled: Option<Coupled>,
-    /// Where it starts, and its files, if it goes on from a checkpoint.
-    resumed: Option<(Option<Start>, Files)>,
+    /// What it goes on from, if that is a checkpoint.
+    resumed: Option<Known>,
+}
+
+/// What a checkpoint knows of a run.
+struct Known {
+    start: Option<Start>,
+    files: Files,
+    /// The files that a fleet wants in working directories.
+    fleet: Option<FleetFiles>,
 }
 
 /// What came of a run, also if it failed.
@@ -280,14 +292,10 @@ struct ChannelJson {
 
 impl Run {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
-        if let Some(source) = hosts::fleet_source(self.app.graph.as_ref())?.filter(|_| self.shards.is_none()) {
-            if self.checkpoint.checkpoint_every.is_some() || self.checkpoint.checkpoints.is_some() {
-                let message = "a fleet of programs leaves no checkpoints";
-                return Err(Failure::new(Exit::Invalid, "checkpoint::fleet", message).help("run it again"));
-            }
-            return hosts::run(self, session, source);
-        }
-        if self.iterations.is_none() && self.checkpoint.resume.is_none() {
+        // A file that is not there is told when it is read.
+        let there = self.app.graph.as_ref().is_none_or(|path| path.exists());
+        let known = self.iterations.is_some() || self.checkpoint.resume.is_some();
+        if !known && there && hosts::fleet_source(self.app.graph.as_deref())?.is_none() {
             let failure = Failure::new(Exit::Invalid, "usage::arguments", "the number of iterations is not given");
             return Err(failure.help("add --iterations, such as --iterations 100"));
         }
@@ -315,8 +323,10 @@ impl Run {
     fn inputs(&self, session: &Session, keep: bool) -> Result<Inputs, Failure> {
         let coupled = self.clocks.as_deref().map(|spec| Coupled::boot(session, spec)).transpose()?;
         let prepared = self.prepare(session, coupled.as_ref(), keep)?;
-        let app = fed(&prepared.loaded.app, Iterations(self.iterations.unwrap_or_default()), &self.input)?;
-        let options = self.options(&app, keep)?;
+        let own = || prepared.loaded.fleet().map(|fleet| fleet.iterations(&prepared.calendars));
+        let iterations = self.iterations.or_else(own).unwrap_or_default();
+        let app = fed(&prepared.loaded.app, Iterations(iterations), &self.input)?;
+        let options = RunOptions { iterations, ..self.options(&app, keep)? };
         Ok(Inputs { prepared, app, options, coupled, resumed: None })
     }
 
@@ -324,7 +334,7 @@ impl Run {
     fn resumed(&self, session: &Session, folder: &Path) -> Result<(Self, Inputs), Failure> {
         let begin = Instant::now();
         let Resumed { spec, files, start } = Resumed::load(session, folder, &shards::build()?)?;
-        let spec::Spec { loaded, app, machine, calendars, options, .. } = spec;
+        let spec::Spec { loaded, fleet, app, machine, calendars, options, trace, .. } = spec;
         let verified = calendars::verify(&app, &machine, &calendars)
             .map_err(|violations| explain::violations(&violations, &app, &machine, &folder.display().to_string()))?;
         let names = |channels: &[ChannelId]| {
@@ -338,6 +348,7 @@ impl Run {
         };
         let run = Self {
             iterations: Some(options.iterations),
+            trace,
             channels: Some(channels),
             digest: options.digest.into(),
             record: (!options.record.is_empty()).then(|| names(&options.record)),
@@ -346,7 +357,8 @@ impl Run {
         };
         let took = begin.elapsed();
         let prepared = Prepared { loaded, machine, calendars, verified, report: None, schedule: None, took };
-        Ok((run, Inputs { prepared, app, options, coupled: None, resumed: Some((start, files)) }))
+        let resumed = Some(Known { start, files, fleet });
+        Ok((run, Inputs { prepared, app, options, coupled: None, resumed }))
     }
 
     /// Has a run executed by `execute`, and keeps what came out.
@@ -358,27 +370,33 @@ impl Run {
         execute: impl FnOnce(&Prepared, &mut Ready<'_>, &mut Display) -> Result<Executed, Failure>,
     ) -> Result<Option<Exit>, Failure> {
         let Inputs { prepared, app, options, coupled, resumed } = inputs;
+        let fleet = prepared.loaded.fleet();
         let results = place.map(|place| Results::create(&place, &prepared)).transpose()?;
+        let kept = resumed.as_ref().and_then(|known| known.fleet.as_ref());
+        let nodes =
+            fleet.map(|fleet| NodeFolders::new(results.as_ref().map(Results::path), fleet, kept)).transpose()?;
         let program = calendars::lower(&app, &prepared.machine, &prepared.calendars)
             .map_err(|error| explain::run(&RunError::from(error)))?;
         let mut display = Display::new(self.quiet || session.is_json(), prepared.machine.nodes().len());
-        let start = resumed.as_ref().and_then(|(start, _)| start.as_ref());
+        let start = resumed.as_ref().and_then(|known| known.start.as_ref());
         let store = || {
             let Prepared { loaded, machine, calendars, .. } = &prepared;
             let files = match &resumed {
-                Some((_, files)) => files.clone(),
+                Some(known) => known.files.clone(),
                 None => spec::files(self, loaded, machine, calendars, &options, None)?,
             };
             Store::new(&self.checkpoint_folder(), &files, options.iterations, *program.identity(), shards::build()?)
         };
-        let mut ready =
-            Ready { run: self, app: &app, program: &program, options: &options, coupled, start, store: &store };
-        let executed = execute(&prepared, &mut ready, &mut display)?;
-        let json = resumed.as_ref().map(|(start, _)| ResumedJson::new(start.as_ref(), &app));
-        let mut json = summary(&prepared, &app, &executed.outcome, display.elapsed(), json);
+        let (app, program, options, nodes) = (&app, &program, &options, nodes.as_ref());
+        let mut ready = Ready { run: self, app, program, options, coupled, nodes, start, store: &store };
+        let mut executed = execute(&prepared, &mut ready, &mut display)?;
+        let hosts =
+            fleet.zip(nodes).map(|(fleet, nodes)| hosts::conclude(session, fleet, nodes, &mut executed.failure));
+        let json = resumed.as_ref().map(|known| ResumedJson::new(known.start.as_ref(), app));
+        let mut json = summary(&prepared, app, &executed.outcome, display.elapsed(), json);
         json.threads = executed.workers;
         json.engine_bytes_per_node = executed.bytes as f64 / prepared.machine.nodes().len() as f64;
-        json.clocks = executed.clocks;
+        (json.clocks, json.hosts) = (executed.clocks, hosts);
         if let Some(results) = results {
             for (name, content) in executed.files {
                 results.add(name, content)?;
@@ -417,7 +435,16 @@ impl Run {
         display: &mut Display,
     ) -> Result<Executed, Failure> {
         let failed = |error: EngineError| explain::run(&error.into());
-        let partition = Partition::worthwhile(&prepared.machine, ready.program, threads(self.threads));
+        let Prepared { loaded, machine, calendars, .. } = prepared;
+        let partition = match loaded.fleet() {
+            // How long programs run is in no calendar: how many threads pay is for the user to say.
+            Some(_) => Partition::balanced(machine, ready.program, self.threads.map_or(1, NonZeroU32::get)),
+            None => Partition::worthwhile(machine, ready.program, threads(self.threads)),
+        };
+        if let Some((fleet, nodes)) = loaded.fleet().zip(ready.nodes) {
+            let worker = |node| Some(partition.shard_of(node).index());
+            hosts::begin(fleet, calendars, nodes, ready.run.trace, &worker).map_err(hosts::not_begun)?;
+        }
         let mut engine = match ready.start {
             Some(Start::State(snapshot)) => {
                 Engine::resume(ready.app, ready.program, ready.options, &partition, snapshot)

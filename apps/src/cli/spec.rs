@@ -3,12 +3,15 @@
 
 use super::compile::machine_ron;
 use super::failure::{Exit, Failure, SourceText};
-use super::files::read_bytes;
+use super::files::{not_stored, read_bytes};
+use super::hosts::{self, Trace};
 use super::load::{self, GRAPH_FILE, LoadedApp, MACHINE_FILE, Origin};
 use super::run::Run;
 use super::session::Session;
+use super::tree::{self, Item, Unpacking};
 use super::{builtin, explain, tokens};
 use crate::formats;
+use crate::hosts::Fleet;
 use crate::pipeline::{Iterations, feed};
 use calendars::CalendarSet;
 use net_runtime::proto::Hash;
@@ -18,13 +21,18 @@ use sim_core::digest::{DigestLevel, RunDigest};
 use sim_core::engine::{ShardState, Snapshot};
 use sim_core::shard::{Partition, ShardId};
 use sim_core::{App, ChannelId, IdVec, Machine, NodeId, RunOptions, Ticks};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// The file with what is not an app, a machine or a calendar.
 const RUN_FILE: &str = "run.json";
 const CALENDARS_FILE: &str = load::CALENDARS_FILE;
 /// The file with the state from which shards start: run digest, then words.
 const STATE_FILE: &str = "state";
+/// The text of a fleet.
+const FLEET_FILE: &str = "fleet.ron";
+/// The files that a fleet wants in working directories.
+const FLEET_FILES: &str = "fleet.files";
 /// Before the name of a fed source: the folder of its tokens.
 pub(crate) const INPUT: &str = "input/";
 
@@ -37,6 +45,7 @@ struct RunFile {
     channels: Vec<ChannelId>,
     record: Vec<ChannelId>,
     window: Option<Ticks>,
+    trace: Trace,
     /// Who executes what, where that is decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     shards: Option<ShardsFile>,
@@ -74,17 +83,50 @@ enum AppName {
     BuiltIn(String),
     /// In the program itself.
     Own,
+    /// In the file with the fleet, which was at this path: the names in it start there. Programs are files of every host.
+    Fleet(PathBuf),
 }
 
 /// A run as its files say.
 pub(crate) struct Spec {
     pub(crate) loaded: LoadedApp,
+    /// The files that a fleet wants in working directories.
+    pub(crate) fleet: Option<FleetFiles>,
     /// The application with its sources fed.
     pub(crate) app: App,
     pub(crate) machine: Machine,
     pub(crate) calendars: CalendarSet,
     pub(crate) options: RunOptions,
+    /// What is written down of system calls.
+    pub(crate) trace: Trace,
     pub(crate) shards: Option<Shards>,
+}
+
+/// The files that a fleet wants in working directories, by number in [`Fleet::files`].
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct FleetFiles(Vec<(u32, Item)>);
+
+impl FleetFiles {
+    fn pack(fleet: &Fleet) -> Result<Self, Failure> {
+        let mut items = Vec::new();
+        for (number, path) in (0..).zip(fleet.files()) {
+            tree::pack(path, &mut |item| items.push((number, item))).map_err(|error| tree::unreadable(path, &error))?;
+        }
+        Ok(Self(items))
+    }
+
+    /// Writes them into `folder`, and says where each is.
+    pub(crate) fn unpack(&self, fleet: &Fleet, folder: &Path) -> Result<BTreeMap<PathBuf, PathBuf>, Failure> {
+        let place = |number: u32| folder.join(number.to_string());
+        let mut unpacking: BTreeMap<u32, Unpacking> = BTreeMap::new();
+        for (number, item) in &self.0 {
+            let unpacking = unpacking.entry(*number).or_insert_with(|| Unpacking::new(place(*number)));
+            unpacking.put(item.clone()).map_err(|error| not_stored(folder, &error))?;
+        }
+        unpacking.into_values().try_for_each(Unpacking::finish).map_err(|error| not_stored(folder, &error))?;
+        Ok(fleet.files().into_iter().map(Path::to_owned).zip((0..).map(place)).collect())
+    }
 }
 
 /// The files of a run.
@@ -104,9 +146,11 @@ pub(crate) fn files(
         }
         Origin::BuiltIn(name) => AppName::BuiltIn(name.clone()),
         Origin::Own => AppName::Own,
-        Origin::Fleet(_) => {
-            let message = "a fleet of programs is not run on shards";
-            return Err(Failure::new(Exit::Invalid, "usage::fleet_shards", message).help("leave --shards out"));
+        Origin::Fleet(source, fleet) => {
+            let packed = postcard::to_stdvec(&FleetFiles::pack(fleet)?).expect("plain data has a form");
+            files.insert(FLEET_FILE.to_owned(), source.text.clone().into_bytes());
+            files.insert(FLEET_FILES.to_owned(), packed);
+            AppName::Fleet(std::path::absolute(&source.name).unwrap_or_else(|_| source.name.clone().into()))
         }
     };
     let digest = match options.digest {
@@ -121,6 +165,7 @@ pub(crate) fn files(
         channels: options.channels.clone(),
         record: options.record.clone(),
         window: options.window,
+        trace: run.trace,
         shards: shards.map(|shards| ShardsFile {
             partition: machine.nodes().ids().map(|node| shards.partition.shard_of(node)).collect(),
             every: shards.every,
@@ -172,6 +217,7 @@ pub(crate) fn read(session: &Session, files: &Files) -> Result<Spec, Failure> {
     let machine = spec.build().map_err(|error| explain::spec(&error, &source))?;
     let calendars =
         calendars::from_ron(&text(CALENDARS_FILE)?.text).map_err(|error| broken(CALENDARS_FILE, &error.to_string()))?;
+    let mut fleet_files = None;
     let (app, origin) = match described.app {
         AppName::Graph => {
             let source = text(GRAPH_FILE)?;
@@ -183,6 +229,14 @@ pub(crate) fn read(session: &Session, files: &Files) -> Result<Spec, Failure> {
             Some(own) => (own()?, Origin::Own),
             None => return Err(broken(RUN_FILE, "the application is in another program")),
         },
+        AppName::Fleet(path) => {
+            let source = SourceText { name: path.display().to_string(), ..text(FLEET_FILE)? };
+            let packed = files.get(FLEET_FILES).ok_or_else(|| broken(FLEET_FILES, "it is missing"))?;
+            let packed = postcard::from_bytes(packed).map_err(|error| broken(FLEET_FILES, &error.to_string()))?;
+            fleet_files = Some(packed);
+            let fleet = hosts::fleet(&source, &hosts::folder(&source), &machine)?;
+            (fleet.app().clone(), Origin::Fleet(source, Box::new(fleet)))
+        }
     };
     let digest = match described.digest {
         0 => DigestLevel::Off,
@@ -200,7 +254,8 @@ pub(crate) fn read(session: &Session, files: &Files) -> Result<Spec, Failure> {
     };
     let start = files.get(STATE_FILE).map(|bytes| state(bytes, &options, calendars.identity(&machine))).transpose()?;
     let shards = described.shards.map(|shards| self::shards(shards, &machine, start)).transpose()?;
-    Ok(Spec { loaded: LoadedApp { app, origin }, app: fed, machine, calendars, options, shards })
+    let (loaded, fleet, trace) = (LoadedApp { app, origin }, fleet_files, described.trace);
+    Ok(Spec { loaded, fleet, app: fed, machine, calendars, options, trace, shards })
 }
 
 fn shards(file: ShardsFile, machine: &Machine, start: Option<Snapshot>) -> Result<Shards, Failure> {

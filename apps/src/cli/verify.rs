@@ -140,6 +140,11 @@ impl Verify {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
         let prepared =
             run::prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref(), false)?;
+        if prepared.loaded.fleet().is_some() {
+            let message = "a fleet of programs is not executed by modes that repeat firings";
+            return Err(Failure::new(Exit::Invalid, "usage::fleet", message)
+                .help("run it several times, with other --threads and --shards: digests and trace hashes are equal"));
+        }
         let app = run::fed(&prepared.loaded.app, Iterations(self.iterations), &self.input)?;
         let program = calendars::lower(&app, &prepared.machine, &prepared.calendars)
             .map_err(|error| explain::run(&error.into()))?;

@@ -3,12 +3,11 @@
 use super::clock::NodeClock;
 use super::fleet::{HostNode, Stop};
 use shim::wire::{Egress, Ingress, WireError};
-use shim::{ExitStatus, Host, HostError, Input, Nanos, Output, Packet, Report, Segment};
+use shim::{ExitStatus, Host, HostError, HostSpec, Input, Nanos, Output, Packet, Report, Segment};
 use sim_core::{Behaviour, Firing, State};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// Why a node cannot go on.
@@ -32,9 +31,16 @@ pub enum NodeError {
 /// What an actor and the run that it is part of tell each other.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    /// The node's clock, once there are calendars; and the directory in which nodes have theirs.
-    pub(super) begin: OnceLock<(NodeClock, PathBuf)>,
+    pub(super) begin: OnceLock<Begin>,
     pub(super) end: Mutex<End>,
+}
+
+/// What an actor knows once a run begins.
+#[derive(Debug)]
+pub(super) struct Begin {
+    pub(super) clock: NodeClock,
+    /// The program, with all that depends on the run.
+    pub(super) spec: HostSpec,
 }
 
 /// What is left when a run is over.
@@ -115,7 +121,7 @@ impl HostActor {
         inputs: &[u64],
         outputs: &mut [u64],
     ) -> Result<(), NodeError> {
-        let (clock, directory) = self.shared.begin.get().expect("a fleet is begun before it is run");
+        let Begin { clock, spec } = self.shared.begin.get().expect("a fleet is begun before it is run");
         let (now, until) = (clock.at(firing.index), clock.at(firing.index + 1));
         let mut packets = Vec::new();
         let slots = inputs.chunks_exact(self.slot_words);
@@ -128,9 +134,7 @@ impl HostActor {
         }
         let starts = state.host.is_none() && self.node.start <= now;
         if starts {
-            let mut spec = self.node.spec.clone();
-            spec.directory = directory.join(&spec.node);
-            state.host = Some(Host::spawn(spec).map_err(HostError::from)?);
+            state.host = Some(Host::spawn(spec.clone()).map_err(HostError::from)?);
         }
         // The node outlives its program: what that has written last still has to leave.
         let up = state.host.is_some();

@@ -1,8 +1,12 @@
-//! What time it is when a firing starts: its tick in the calendars, as the node counts, times the period.
+//! What time it is when a firing starts: its tick in the calendars, times the period.
+//!
+//! Nodes count in normal form here, from the start of the run, so their clocks agree as well as clocks can that tell time over
+//! the same links. What a node's own counter showed when the links came up differs from boot to boot; a program that saw it
+//! would not run the same on other oscillators.
 
 use calendars::CalendarSet;
 use shim::Nanos;
-use sim_core::{ActorId, Machine};
+use sim_core::ActorId;
 
 /// The ticks at which one actor's firings start, and what they are in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,8 +14,6 @@ pub struct NodeClock {
     metacycle: i64,
     /// First metacycle and slot of each firing of a metacycle, by their number in it.
     starts: Vec<(u32, i64)>,
-    /// Normal-form tick minus local tick.
-    offset: i64,
     tick_ns: u64,
 }
 
@@ -29,16 +31,14 @@ pub enum ClockError {
 }
 
 impl NodeClock {
-    /// The clock of `actor`, whose firings `calendars` place on `machine`. A tick has `tick_ns` nanoseconds.
+    /// The clock of `actor`, whose firings `calendars` place. A tick has `tick_ns` nanoseconds.
     ///
     /// # Errors
     /// [`ClockError`].
-    pub fn new(calendars: &CalendarSet, machine: &Machine, actor: ActorId, tick_ns: u64) -> Result<Self, ClockError> {
+    pub fn new(calendars: &CalendarSet, actor: ActorId, tick_ns: u64) -> Result<Self, ClockError> {
         let mut entries = Vec::new();
-        let mut offset = 0;
-        for (node, calendar) in calendars.nodes.iter() {
+        for calendar in calendars.nodes.values() {
             for entry in calendar.compute.iter().filter(|entry| entry.actor == actor) {
-                offset = machine.nodes()[node].offset;
                 entries.extend(entry.firings().map(|firing| (firing.index as usize, (entry.first, firing.slot))));
             }
         }
@@ -48,16 +48,16 @@ impl NodeClock {
             return Err(ClockError::NoFiring { actor, index });
         }
         let starts = entries.into_iter().map(|(_, start)| start).collect();
-        Ok(Self { metacycle: calendars.metacycle, starts, offset, tick_ns })
+        Ok(Self { metacycle: calendars.metacycle, starts, tick_ns })
     }
 
-    /// When firing `index` (over the whole run, from 0) starts. Firings before the node's own tick 0 are at 0.
+    /// When firing `index` (over the whole run, from 0) starts.
     #[must_use]
     pub fn at(&self, index: u64) -> Nanos {
         let count = self.starts.len() as u64;
         let (first, slot) = self.starts[(index % count) as usize];
         let metacycle = i128::from(first) + i128::from(index / count);
-        let tick = metacycle * i128::from(self.metacycle) + i128::from(slot) - i128::from(self.offset);
+        let tick = metacycle * i128::from(self.metacycle) + i128::from(slot);
         Nanos(u64::try_from(tick.max(0) * i128::from(self.tick_ns)).unwrap_or(u64::MAX))
     }
 }

@@ -1,22 +1,21 @@
 //! Fleets as values: checked, and as applications that can be compiled and run.
 
-use super::actor::{HostActor, NodeError, Shared};
+use super::actor::{Begin, HostActor, NodeError, Shared};
 use super::clock::{ClockError, NodeClock};
-use super::fleet_file::{ExpectText, FleetText, NodeText};
+use super::entries::{connections, expand, place};
+use super::fleet_file::FleetText;
+use super::processors::processors;
 use calendars::CalendarSet;
-use shim::{ExitStatus, HostSpec, Nanos, Report, TraceLevel, default_environment, signal_number};
-use sim_core::mix;
+use shim::{ExitStatus, HostError, HostSpec, Nanos, Report, TraceLevel};
 use sim_core::{Actor, ActorId, ActorState, App, AppError, Channel, InitialTokens, InitialValues, Machine, NodeId};
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
 
 /// A program on a node, with what is to happen to it.
 #[derive(Clone, Debug)]
 pub struct HostNode {
-    /// The program. Its directory is set when a run begins.
+    /// The program. Its directory, and what else depends on the run, is set when that begins.
     pub spec: HostSpec,
     /// Name of the entry that it comes from.
     pub entry: String,
@@ -171,6 +170,31 @@ pub struct Fleet {
     duration: Nanos,
 }
 
+/// What a fleet has to know before it runs.
+pub struct Beginning<'a> {
+    /// The calendars that are executed.
+    pub calendars: &'a CalendarSet,
+    /// Where every node gets a directory, by its name.
+    pub directory: &'a Path,
+    /// What is written down of every program's system calls.
+    pub trace: TraceLevel,
+    /// Number of the thread or process that drives a node; `None` for nodes that are driven elsewhere.
+    pub worker: &'a dyn Fn(NodeId) -> Option<usize>,
+    /// Where a file is that the fleet file names as one for working directories.
+    pub files: &'a dyn Fn(&Path) -> PathBuf,
+}
+
+/// Why a fleet cannot begin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BeginError {
+    /// The calendars are of another application.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+    /// A program is not there.
+    #[error(transparent)]
+    Program(#[from] NodeError),
+}
+
 /// What became of one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostOutcome {
@@ -208,11 +232,11 @@ mod limits {
 }
 
 impl Fleet {
-    /// A fleet of a file in `folder` on `machine`; `trace` is what is written down of every program.
+    /// A fleet of a file in `folder` on `machine`.
     ///
     /// # Errors
     /// [`FleetError`], the first that is found.
-    pub fn new(text: &FleetText, folder: &Path, machine: &Machine, trace: TraceLevel) -> Result<Self, FleetError> {
+    pub fn new(text: &FleetText, folder: &Path, machine: &Machine) -> Result<Self, FleetError> {
         if text.version != FleetText::VERSION {
             return Err(FleetError::Version { found: text.version });
         }
@@ -227,17 +251,11 @@ impl Fleet {
             return Err(FleetError::Empty);
         }
         place(&mut nodes, text, machine)?;
-        let cpus = processors();
-        for (at, node) in nodes.iter_mut().enumerate() {
-            node.spec.trace = trace;
-            node.spec.cpu = cpus.get(at % cpus.len().max(1)).copied();
-        }
         let pairs = connections(text, &nodes)?;
         for (at, node) in nodes.clone().iter().enumerate() {
-            let reachable = pairs.iter().filter(|pair| pair.0 == at).map(|pair| &nodes[pair.1]);
+            let reachable = neighbours(&pairs, at).map(|to| &nodes[to]);
             let names = std::iter::once(node).chain(reachable).map(|node| (node.spec.node.clone(), node.spec.address));
-            let names = names.collect();
-            nodes[at].spec.hosts = names;
+            nodes[at].spec.hosts = names.collect();
         }
         let shared: Vec<Arc<Shared>> = nodes.iter().map(|_| Arc::default()).collect();
         let app = application(text, &nodes, &pairs, &shared)?;
@@ -265,34 +283,57 @@ impl Fleet {
         u64::try_from(iterations).unwrap_or(u64::MAX)
     }
 
-    /// Prepares the one run that a fleet is good for: sets the nodes' clocks, and where their directories are made.
+    /// Files and directories that the fleet file names as ones for working directories, each once.
+    #[must_use]
+    pub fn files(&self) -> BTreeSet<&Path> {
+        self.nodes.iter().flat_map(|node| &node.spec.files).map(|(from, _)| from.as_path()).collect()
+    }
+
+    /// Prepares the one run that a fleet is good for. Programs whose nodes one worker drives are bound to one processor, with
+    /// their supervisors: the worker lets them run one after the other, and follows them there by itself.
     ///
     /// # Errors
-    /// [`ClockError`] for calendars of another application.
-    pub fn begin(&self, calendars: &CalendarSet, machine: &Machine, directory: &Path) -> Result<(), ClockError> {
-        for (actor, shared) in self.app.actors().ids().zip(&self.shared) {
-            let clock = NodeClock::new(calendars, machine, actor, self.tick_ns)?;
+    /// [`BeginError`]. A program that is missing on this host is found now, however late it starts.
+    pub fn begin(&self, run: &Beginning<'_>) -> Result<(), BeginError> {
+        let processors = processors();
+        let mut missing = None;
+        for ((actor, shared), node) in self.app.actors().ids().zip(&self.shared).zip(&self.nodes) {
+            let clock = NodeClock::new(run.calendars, actor, self.tick_ns)?;
+            let Some(worker) = (run.worker)(node.on) else { continue };
+            let mut spec = node.spec.clone();
+            if let Err(error) = spec.program() {
+                missing.get_or_insert(NodeError::from(HostError::from(error)));
+            }
+            spec.directory = run.directory.join(&spec.node);
+            spec.trace = run.trace;
+            spec.cpu = processors.get(worker % processors.len().max(1)).copied();
+            spec.files.iter_mut().for_each(|(from, _)| *from = (run.files)(from));
             // A second run of the same value would find the programs of the first.
-            let _ = shared.begin.set((clock, directory.to_owned()));
+            let _ = shared.begin.set(Begin { clock, spec });
         }
-        Ok(())
+        missing.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Takes what is left to say of the program of node `index`, which was driven elsewhere.
+    pub fn report(&self, index: usize, report: Report) {
+        self.shared[index].end.lock().unwrap_or_else(PoisonError::into_inner).report = Some(report);
+    }
+
+    /// Why the fleet cannot go on, if a node of it has failed.
+    #[must_use]
+    pub fn error(&self) -> Option<NodeError> {
+        self.shared.iter().find_map(|shared| shared.end.lock().unwrap_or_else(PoisonError::into_inner).error.clone())
     }
 
     /// What became of it, once the engine is gone.
     #[must_use]
     pub fn outcome(&self) -> FleetRun {
-        let ends = self.shared.iter().map(|shared| {
-            let end = shared.end.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            (end.report.clone(), end.error.clone())
-        });
-        let ends: Vec<_> = ends.collect();
-        let error = ends.iter().find_map(|(_, error)| error.clone());
-        let node = |(node, (report, _)): (&HostNode, (Option<Report>, _))| HostOutcome {
+        let node = |(node, shared): (&HostNode, &Arc<Shared>)| HostOutcome {
             node: node.spec.node.clone(),
-            report,
+            report: shared.end.lock().unwrap_or_else(PoisonError::into_inner).report.clone(),
             expected: node.expect,
         };
-        FleetRun { nodes: self.nodes.iter().zip(ends).map(node).collect(), error }
+        FleetRun { nodes: self.nodes.iter().zip(&self.shared).map(node).collect(), error: self.error() }
     }
 }
 
@@ -300,148 +341,9 @@ fn bounded(what: &'static str, found: u64, least: u64, most: u64) -> Result<(), 
     if (least..=most).contains(&found) { Ok(()) } else { Err(FleetError::Number { what, found, least, most }) }
 }
 
-/// The nodes of all entries, without places.
-fn expand(text: &FleetText, folder: &Path) -> Result<Vec<HostNode>, FleetError> {
-    let mut nodes = Vec::new();
-    let mut names = BTreeSet::new();
-    for entry in &text.nodes {
-        for index in 0..entry.count.unwrap_or(1) {
-            let name = match entry.count {
-                None => entry.name.clone(),
-                Some(_) => format!("{}{index}", entry.name),
-            };
-            let legal = |c: char| c.is_ascii_alphanumeric() || c == '-';
-            if name.is_empty() || name.len() > 63 || !name.chars().all(legal) {
-                return Err(FleetError::Name { name });
-            }
-            if !names.insert(name.clone()) {
-                return Err(FleetError::DuplicateName { name });
-            }
-            nodes.push(node(text, entry, folder, (name, index), nodes.len())?);
-        }
-    }
-    Ok(nodes)
-}
-
-/// Node `number` of the fleet, which is node `index` of its entry.
-fn node(
-    text: &FleetText,
-    entry: &NodeText,
-    folder: &Path,
-    (name, index): (String, u32),
-    number: usize,
-) -> Result<HostNode, FleetError> {
-    let [_, _, high, low] = (number as u32 + 1).to_be_bytes();
-    let address = Ipv4Addr::new(10, 0, high, low);
-    let port = u32::from(entry.port) + index;
-    let key = key(text.seed, &name);
-    let fill = |pattern: &str| {
-        let values = [
-            ("{name}", name.as_str()),
-            ("{index}", &index.to_string()),
-            ("{address}", &address.to_string()),
-            ("{port}", &port.to_string()),
-            ("{key}", &key),
-        ];
-        values.iter().fold(pattern.to_owned(), |text, (what, value)| text.replace(what, value))
-    };
-    let signal = |signal: &str| {
-        signal_number(signal).ok_or_else(|| FleetError::Signal { node: name.clone(), name: signal.to_owned() })
-    };
-    let mut environment: BTreeMap<String, String> = default_environment().into_iter().collect();
-    environment.extend(entry.env.iter().map(|(variable, value)| (variable.clone(), fill(value))));
-    let mut files = Vec::new();
-    for (to, from) in &entry.files {
-        let to = PathBuf::from(fill(to));
-        if !to.components().all(|part| matches!(part, std::path::Component::Normal(_))) {
-            return Err(FleetError::File { node: name, name: to.display().to_string() });
-        }
-        files.push((folder.join(fill(from)), to));
-    }
-    let command = Path::new(&entry.command);
-    let command = if command.components().count() > 1 { folder.join(command) } else { command.to_owned() };
-    let millis = |ms: u64| Nanos(ms.saturating_mul(1_000_000));
-    let stop = match &entry.stop {
-        None => None,
-        Some(stop) => Some(Stop { at: millis(stop.at_ms), signal: signal(&stop.signal)? }),
-    };
-    let expect = match &entry.expect {
-        ExpectText::Exited(code) => Expectation::Ended(ExitStatus::Exited(*code)),
-        ExpectText::Signalled(name) => Expectation::Ended(ExitStatus::Signalled(signal(name)?)),
-        ExpectText::Running => Expectation::Running,
-        ExpectText::Any => Expectation::Any,
-    };
-    let mut spec = HostSpec::new(&name, command, PathBuf::new()).arguments(entry.args.iter().map(|text| fill(text)));
-    spec.environment = environment.into_iter().collect();
-    spec.files = files;
-    spec.address = address;
-    spec.seed = text.seed;
-    spec.call_cost = Duration::from_nanos(entry.call_cost_ns);
-    Ok(HostNode { spec, entry: entry.name.clone(), on: NodeId(0), start: millis(entry.start_ms), stop, expect })
-}
-
-/// 64 hexadecimal digits that belong to the node `name` alone.
-fn key(seed: u64, name: &str) -> String {
-    let mut word = mix::mix64(mix::fnv(name) ^ mix::mix64(seed ^ mix::fnv("key")));
-    let mut digits = String::new();
-    for _ in 0..4 {
-        word = mix::mix64(word);
-        digits += &format!("{word:016x}");
-    }
-    digits
-}
-
-/// Gives every node its place: those that ask for one first, the others in order.
-fn place(nodes: &mut [HostNode], text: &FleetText, machine: &Machine) -> Result<(), FleetError> {
-    let mut taken: BTreeMap<NodeId, usize> = BTreeMap::new();
-    let mut open = Vec::new();
-    let mut at = 0;
-    for entry in &text.nodes {
-        for index in 0..entry.count.unwrap_or(1) {
-            match entry.on.as_ref().filter(|_| index == 0) {
-                None => open.push(at),
-                Some(on) => {
-                    let name = nodes[at].spec.node.clone();
-                    let node = machine.node_named(on).filter(|&node| machine.nodes()[node].cores > 0);
-                    let node = node.ok_or_else(|| FleetError::NoSuchNode { node: name.clone(), on: on.clone() })?;
-                    if let Some(first) = taken.insert(node, at) {
-                        let first = nodes[first].spec.node.clone();
-                        return Err(FleetError::Shared { first, second: name, on: on.clone() });
-                    }
-                    nodes[at].on = node;
-                }
-            }
-            at += 1;
-        }
-    }
-    let free = machine.nodes().iter().filter(|(id, node)| node.cores > 0 && !taken.contains_key(id));
-    let free: Vec<NodeId> = free.map(|(id, _)| id).collect();
-    if free.len() < open.len() {
-        return Err(FleetError::TooManyNodes { needed: open.len(), found: free.len() });
-    }
-    for (at, node) in open.into_iter().zip(free) {
-        nodes[at].on = node;
-    }
-    Ok(())
-}
-
-/// Ordered pairs of nodes that can reach each other, both ways.
-fn connections(text: &FleetText, nodes: &[HostNode]) -> Result<BTreeSet<(usize, usize)>, FleetError> {
-    let all = || (0..nodes.len()).flat_map(|a| (0..nodes.len()).map(move |b| (a, b)));
-    let Some(entries) = &text.connections else { return Ok(all().filter(|(a, b)| a != b).collect()) };
-    let mut wanted = BTreeSet::new();
-    for (a, b) in entries {
-        for name in [a, b] {
-            if !text.nodes.iter().any(|entry| entry.name == *name) {
-                return Err(FleetError::Connection { name: name.clone() });
-            }
-        }
-        wanted.insert((a.as_str(), b.as_str()));
-        wanted.insert((b.as_str(), a.as_str()));
-    }
-    let joined =
-        |&(a, b): &(usize, usize)| a != b && wanted.contains(&(nodes[a].entry.as_str(), nodes[b].entry.as_str()));
-    Ok(all().filter(joined).collect())
+/// Whom node `at` can reach.
+fn neighbours(pairs: &BTreeSet<(usize, usize)>, at: usize) -> impl Iterator<Item = usize> {
+    pairs.range((at, 0)..(at + 1, 0)).map(|pair| pair.1)
 }
 
 fn application(
@@ -451,14 +353,13 @@ fn application(
     shared: &[Arc<Shared>],
 ) -> Result<App, FleetError> {
     let slot_words = text.slot_words as usize;
-    let neighbours = |at: usize| pairs.iter().filter(move |pair| pair.0 == at).map(|pair| pair.1);
     let actor = |(at, node): (usize, &HostNode)| Actor {
         name: node.spec.node.clone(),
         exec: [text.exec].into(),
         state: ActorState::Opaque,
         behaviour: Arc::new(HostActor {
             node: node.clone(),
-            neighbours: neighbours(at).map(|to| (nodes[to].spec.node.clone(), nodes[to].spec.address)).collect(),
+            neighbours: neighbours(pairs, at).map(|to| (nodes[to].spec.node.clone(), nodes[to].spec.address)).collect(),
             slot_words,
             shared: Arc::clone(&shared[at]),
         }),
@@ -467,8 +368,9 @@ fn application(
         place: None,
     };
     // Pairs go both ways, so the ports to a neighbour and from it have the same number.
-    let port =
-        |from: usize, to: usize| neighbours(from).position(|other| other == to).expect("pairs go both ways") as u32;
+    let port = |from: usize, to: usize| {
+        neighbours(pairs, from).position(|other| other == to).expect("pairs go both ways") as u32
+    };
     let channel = |&(from, to): &(usize, usize)| Channel {
         name: format!("{}->{}", nodes[from].spec.node, nodes[to].spec.node).into(),
         source: ActorId(from as u32),
@@ -488,18 +390,4 @@ fn application(
     let actors: Vec<Actor> = nodes.iter().enumerate().map(actor).collect();
     let channels: Vec<Channel> = pairs.iter().map(channel).collect();
     Ok(App::new(text.name.clone(), actors, channels)?)
-}
-
-/// The processors that this process may use.
-fn processors() -> Vec<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
-    let mut processors = Vec::new();
-    for range in list.trim().split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        if let (Ok(first), Ok(last)) = (first.parse(), last.parse::<usize>()) {
-            processors.extend(first..=last);
-        }
-    }
-    processors
 }

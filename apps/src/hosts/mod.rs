@@ -7,10 +7,12 @@
 
 mod actor;
 mod clock;
+mod entries;
 mod fleet;
 mod fleet_file;
+mod processors;
 
 pub use actor::NodeError;
 pub use clock::{ClockError, NodeClock};
-pub use fleet::{Expectation, Fleet, FleetError, FleetRun, HostNode, HostOutcome, Stop};
+pub use fleet::{BeginError, Beginning, Expectation, Fleet, FleetError, FleetRun, HostNode, HostOutcome, Stop};
 pub use fleet_file::{ExpectText, FleetText, NodeText, StopText};

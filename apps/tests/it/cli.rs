@@ -4,6 +4,7 @@ mod bad_input;
 mod calendars;
 mod checkpoints;
 mod clocks;
+mod fleet_matrix;
 mod fleets;
 mod graphs;
 mod results;

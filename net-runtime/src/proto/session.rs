@@ -272,7 +272,7 @@ impl<W: Worker> Session<W> {
             self.stalled = None;
             match self.worker.advance(self.limit()) {
                 Ok(()) => self.pass_on(),
-                Err(fault) => self.suspect(now, self.stop(Cause::CheckFailed, self.id, fault.to_string())),
+                Err(fault) => self.suspect(now, self.stop(W::cause(&fault), self.id, fault.to_string())),
             }
         }
         if self.phase == Phase::Running && !self.runnable() {

@@ -16,6 +16,8 @@ pub enum Cause {
     CheckFailed,
     /// Something could not be stored.
     Storage,
+    /// A program that a node runs failed.
+    HostFailed,
     /// A shard can no longer be reached.
     Lost,
     /// A shard was stopped for so long that the others gave it up.
@@ -42,6 +44,7 @@ impl Cause {
             Self::Lost | Self::Expelled => 6,
             Self::Disagreed => 7,
             Self::Violated => 8,
+            Self::HostFailed => 9,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }

@@ -1,6 +1,6 @@
 //! What a session executes: a shard of the machine, or anything else that runs ahead of its neighbours by ticks.
 
-use super::ShardId;
+use super::{Cause, ShardId};
 use sim_core::{Tick, Ticks};
 use std::fmt::{Debug, Display};
 use std::ops::Range;
@@ -31,6 +31,11 @@ pub struct Neighbour {
 pub trait Worker {
     /// Why it cannot go on.
     type Fault: Display;
+
+    /// The class that a fault of [`advance`](Self::advance) belongs to.
+    fn cause(_fault: &Self::Fault) -> Cause {
+        Cause::CheckFailed
+    }
 
     /// Every tick before it is executed.
     fn position(&self) -> Tick;

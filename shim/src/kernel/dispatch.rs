@@ -49,12 +49,14 @@ impl Kernel {
     pub(crate) fn attempt(&mut self, caller: Caller, call: &Call, attempt: &mut Attempt) -> Outcome {
         match usize::try_from(call.number).ok().and_then(Sysno::new) {
             Some(number) => self.dispatch(number, caller, call, attempt),
-            None => self.refuse("unknown"),
+            None => self.refuse(caller, "unknown"),
         }
     }
 
-    fn refuse(&mut self, name: &'static str) -> Outcome {
-        *self.refused.entry(name).or_default() += 1;
+    fn refuse(&mut self, caller: Caller, name: &'static str) -> Outcome {
+        let program = std::fs::read_link(format!("/proc/{}/exe", caller.pid.0)).unwrap_or_default();
+        let program = program.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        *self.refused.entry((program, name)).or_default() += 1;
         Err(Errno::ENOSYS)
     }
 
@@ -283,10 +285,14 @@ impl Kernel {
             }
             Sysno::sendmsg => self.sendmsg(caller, fd, b, c as i32, attempt),
             Sysno::recvmsg => self.recvmsg(caller, fd, b, c as i32, attempt),
-            Sysno::sendmmsg => self.sendmmsg(caller, fd, (b, c), d as i32, attempt),
-            Sysno::recvmmsg => self.recvmmsg(caller, fd, (b, c), d as i32, attempt),
+            Sysno::sendmmsg => self.several(caller, (b, c), d as i32, attempt, |kernel, at, flags, attempt| {
+                kernel.sendmsg(caller, fd, at, flags, attempt)
+            }),
+            Sysno::recvmmsg => self.several(caller, (b, c), d as i32, attempt, |kernel, at, flags, attempt| {
+                kernel.recvmsg(caller, fd, at, flags, attempt)
+            }),
             other if SILENTLY_REFUSED.contains(&other) => Err(Errno::ENOSYS),
-            other => self.refuse(other.name()),
+            other => self.refuse(caller, other.name()),
         }
     }
 
@@ -365,44 +371,23 @@ impl Kernel {
         Ok(flow)
     }
 
-    /// Several messages: the first one may wait, the others are sent as far as they can be at once.
-    fn sendmmsg(&mut self, caller: Caller, fd: i32, list: (u64, u64), flags: i32, attempt: &mut Attempt) -> Outcome {
-        self.several(
-            list,
-            caller,
-            |kernel, at, first, attempt| {
-                let flags = if first { flags } else { flags | libc::MSG_DONTWAIT };
-                kernel.sendmsg(caller, fd, at, flags, attempt)
-            },
-            attempt,
-        )
-    }
-
-    fn recvmmsg(&mut self, caller: Caller, fd: i32, list: (u64, u64), flags: i32, attempt: &mut Attempt) -> Outcome {
-        self.several(
-            list,
-            caller,
-            |kernel, at, first, attempt| {
-                let flags = if first { flags } else { flags | libc::MSG_DONTWAIT };
-                kernel.recvmsg(caller, fd, at, flags, attempt)
-            },
-            attempt,
-        )
-    }
-
+    /// `sendmmsg` and `recvmmsg`: `one` message, at its address and with its flags, after the other. The first one may wait, the
+    /// others go as far as they can at once.
     fn several(
         &mut self,
-        (address, count): (u64, u64),
         caller: Caller,
-        mut one: impl FnMut(&mut Self, u64, bool, &mut Attempt) -> Outcome,
+        (address, count): (u64, u64),
+        flags: i32,
         attempt: &mut Attempt,
+        one: impl Fn(&mut Self, u64, i32, &mut Attempt) -> Outcome,
     ) -> Outcome {
         /// Bytes of `struct mmsghdr`.
         const ENTRY: u64 = 64;
         let mut done = 0;
         while done < count.min(1024) {
             let at = address + done * ENTRY;
-            match one(self, at, done == 0, attempt) {
+            let flags = if done == 0 { flags } else { flags | libc::MSG_DONTWAIT };
+            match one(self, at, flags, attempt) {
                 Ok(Flow::Return(length)) => self.memory(caller.pid).put_u32(at + 56, length as u32)?,
                 other if done == 0 => return other,
                 _ => break,

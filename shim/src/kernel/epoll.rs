@@ -2,6 +2,7 @@
 
 use super::poll::{ERR, HUP};
 use super::{Attempt, Caller, DescriptionId, Flow, Kernel, Object, Outcome};
+use crate::random::host_random;
 use crate::time::Nanos;
 use nix::errno::Errno;
 
@@ -134,6 +135,9 @@ impl Kernel {
                 attempt.deadline = timeout.map(|timeout| self.now.after(timeout));
             }
             return Ok(Flow::Block);
+        }
+        if !self.config.switches.event_order {
+            told.sort_by_cached_key(|_| host_random());
         }
         let mut bytes = Vec::new();
         for &(_, events, data, _) in &told {

@@ -4,6 +4,7 @@
 
 use super::{Attempt, Call, Caller, Flow, Kernel, Outcome, Pid, ThreadState, Tid};
 use crate::memory::Address;
+use crate::random::host_random;
 use crate::time::Nanos;
 use nix::errno::Errno;
 
@@ -126,6 +127,9 @@ impl Kernel {
     }
 
     fn wake(&mut self, key: &Key, mask: u32, count: u64) -> i64 {
+        if !self.config.switches.wake_order {
+            self.futexes.waiters.sort_by_cached_key(|_| host_random());
+        }
         let woken = self.futexes.take(key, mask, count);
         for &tid in &woken {
             if let ThreadState::Waiting(wait) = &mut self.thread(tid).state {

@@ -164,8 +164,8 @@ pub(crate) struct Kernel {
     pub(crate) processes: BTreeMap<Pid, Process>,
     pub(crate) threads: BTreeMap<Tid, Thread>,
     pub(crate) network: Network,
-    /// Calls that were refused because there are none such here, by name, with how often.
-    pub(crate) refused: BTreeMap<&'static str, u64>,
+    /// Calls that were refused because there are none such here, by program and name, with how often.
+    pub(crate) refused: BTreeMap<(String, &'static str), u64>,
     /// Bytes that leave the program by the current call.
     pub(crate) written: Vec<u8>,
     /// Counts what has changed; a call that was attempted since need not be attempted again.
@@ -203,7 +203,7 @@ impl Kernel {
             now: Nanos::default(),
             processes: BTreeMap::new(),
             threads: BTreeMap::new(),
-            network: Network::new(spec.address),
+            network: Network::new(spec.address, spec.switches.counted_ports),
             refused: BTreeMap::new(),
             written: Vec::new(),
             changes: 0,

@@ -5,6 +5,7 @@
 
 use super::streams::QueueId;
 use super::{DescriptionId, Kernel, Object};
+use crate::random::host_random;
 use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -101,10 +102,11 @@ pub(crate) struct Network {
     pub(super) connections: BTreeMap<Ends, Connection>,
     pub(super) names: BTreeMap<Vec<u8>, DescriptionId>,
     next_port: u16,
+    counts_ports: bool,
 }
 
 impl Network {
-    pub(super) fn new(address: Ipv4Addr) -> Self {
+    pub(super) fn new(address: Ipv4Addr, counts_ports: bool) -> Self {
         Self {
             address,
             reachable: BTreeSet::new(),
@@ -117,6 +119,7 @@ impl Network {
             connections: BTreeMap::new(),
             names: BTreeMap::new(),
             next_port: EPHEMERAL,
+            counts_ports,
         }
     }
 
@@ -142,7 +145,7 @@ impl Network {
     /// A port that nobody holds.
     pub(super) fn free_port(&mut self) -> Result<u16, Errno> {
         for _ in EPHEMERAL..=u16::MAX {
-            let port = self.next_port;
+            let port = if self.counts_ports { self.next_port } else { EPHEMERAL | host_random() as u16 };
             self.next_port = port.checked_add(1).unwrap_or(EPHEMERAL);
             let mut held = self.datagrams.keys().chain(self.streams.keys()).map(SocketAddrV4::port);
             let mut used = self.connections.keys().map(|(own, _)| own.port());

@@ -4,6 +4,7 @@ use super::descriptors::FdTable;
 use super::{After, Attempt, Call, Caller, Flow, Kernel, Outcome};
 use crate::image::TimePage;
 use crate::memory::Memory;
+use crate::random::host_random;
 use crate::sys::bootstrap::{FILES_MAX, STACK_BYTES};
 use crate::time::Nanos;
 use nix::errno::Errno;
@@ -127,7 +128,8 @@ impl Kernel {
         let waits = self.threads.iter().filter_map(|(&tid, thread)| match &thread.state {
             ThreadState::Waiting(wait) => {
                 let deadline = wait.attempt.deadline.filter(|&deadline| deadline <= self.now)?;
-                Some(((deadline, wait.sequence), tid, wait))
+                let order = if self.config.switches.deadline_order { wait.sequence } else { host_random() };
+                Some(((deadline, order), tid, wait))
             }
             _ => None,
         });
@@ -323,6 +325,9 @@ impl Kernel {
 
     /// `prlimit64`, `getrlimit`, `setrlimit`: limits are constants, and setting them is accepted.
     pub(super) fn limits(&self, caller: Caller, resource: u64, old: u64) -> Outcome {
+        if !self.config.switches.own_limits {
+            return Ok(Flow::Native(After::Nothing));
+        }
         if old != 0 {
             let limit = match resource as u32 {
                 libc::RLIMIT_STACK => STACK_BYTES,
@@ -350,6 +355,9 @@ impl Kernel {
 
     /// `uname`: the node's name, and a kernel that is the same on every machine.
     pub(super) fn uname(&self, caller: Caller, address: u64) -> Outcome {
+        if !self.config.switches.own_name {
+            return Ok(Flow::Native(After::Nothing));
+        }
         const FIELD: usize = 65;
         let fields = ["Linux", &self.config.node, "6.1.0", "#1 SMP tidelock", "x86_64", "(none)"];
         let mut bytes = vec![0; FIELD * fields.len()];

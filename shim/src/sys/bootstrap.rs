@@ -8,6 +8,7 @@
 //! allocation, no locks, no panics. All strings are made beforehand, and what fails is told through a pipe as a [`Stage`].
 //! When the supervisor's thread ends, the kernel kills init, and with it all processes of its namespace.
 
+use crate::spec::Switches;
 use nix::errno::Errno;
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -116,8 +117,7 @@ pub(crate) struct Plan {
     pub(crate) stdout: File,
     pub(crate) stderr: File,
     pub(crate) filter: Vec<libc::sock_filter>,
-    pub(crate) fixed_addresses: bool,
-    pub(crate) trap_time_stamp_counter: bool,
+    pub(crate) switches: Switches,
 }
 
 /// The user and group that programs see themselves as.
@@ -174,8 +174,9 @@ pub(crate) fn start(plan: &Plan) -> Result<Init, Failed> {
     let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
     let maps = [c_line(user.as_raw()), c_line(group.as_raw())];
     // The user namespace is what gives everyone the right to the others.
+    let processes = if plan.switches.own_processes { libc::CLONE_NEWPID } else { 0 };
     let flags = libc::CLONE_NEWUSER
-        | libc::CLONE_NEWPID
+        | processes
         | libc::CLONE_NEWNS
         | libc::CLONE_NEWUTS
         | libc::CLONE_NEWIPC
@@ -284,15 +285,19 @@ fn prepare(plan: &Plan, maps: &[CString; 2]) -> Result<i32, Failed> {
     for bind in &plan.binds {
         mount(Stage::Directories, Some(&bind.source), &bind.target, None, libc::MS_BIND | libc::MS_REC)?;
     }
-    let hardened = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-    mount(Stage::Proc, Some(c"proc"), c"/proc", Some(c"proc"), hardened)?;
+    if plan.switches.own_processes {
+        let hardened = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+        mount(Stage::Proc, Some(c"proc"), c"/proc", Some(c"proc"), hardened)?;
+    }
     set_read_only(c"/", true)?;
     for bind in plan.binds.iter().filter(|bind| bind.writable) {
         set_read_only(&bind.target, false)?;
     }
-    // SAFETY: the call reads as many bytes as it is told from the string.
-    let result = unsafe { libc::sethostname(plan.hostname.as_ptr(), plan.hostname.as_bytes().len()) };
-    checked(Stage::Hostname, result)?;
+    if plan.switches.own_name {
+        // SAFETY: the call reads as many bytes as it is told from the string.
+        let result = unsafe { libc::sethostname(plan.hostname.as_ptr(), plan.hostname.as_bytes().len()) };
+        checked(Stage::Hostname, result)?;
+    }
     // SAFETY: the path is a C string.
     checked(Stage::WorkingDirectory, unsafe { libc::chdir(plan.working_directory.as_ptr()) })?;
     // SAFETY: as for the first child: no CLONE_VM, and what follows neither allocates nor takes locks.
@@ -352,14 +357,16 @@ fn program(plan: &Plan, tells: RawFd) -> Result<(), Failed> {
     let none: libc::sigset_t = unsafe { std::mem::zeroed() };
     // SAFETY: the call reads one set, which `none` is.
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) };
-    if plan.fixed_addresses {
+    if plan.switches.fixed_addresses {
         // SAFETY: takes its argument by value.
         checked(Stage::Personality, unsafe { libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong) })?;
     }
-    limit(libc::RLIMIT_STACK, STACK_BYTES)?;
-    limit(libc::RLIMIT_NOFILE, FILES_MAX)?;
-    limit(libc::RLIMIT_CORE, 0)?;
-    let mode = if plan.trap_time_stamp_counter { libc::PR_TSC_SIGSEGV } else { libc::PR_TSC_ENABLE };
+    if plan.switches.own_limits {
+        limit(libc::RLIMIT_STACK, STACK_BYTES)?;
+        limit(libc::RLIMIT_NOFILE, FILES_MAX)?;
+        limit(libc::RLIMIT_CORE, 0)?;
+    }
+    let mode = if plan.switches.time_stamp_counter { libc::PR_TSC_SIGSEGV } else { libc::PR_TSC_ENABLE };
     // SAFETY: takes its arguments by value.
     checked(Stage::TimeStampCounter, unsafe { libc::prctl(libc::PR_SET_TSC, mode) })?;
     standard_files(plan, tells)?;
@@ -388,8 +395,10 @@ fn standard_files(plan: &Plan, tells: RawFd) -> Result<(), Failed> {
         // SAFETY: takes its arguments by value. What has been open there belongs to a copy of a process that ends here.
         checked(stage, unsafe { libc::dup3(high, target as RawFd, flags) })?;
     }
+    // The listener's number has to be free in any case.
+    let last = if plan.switches.own_descriptors { u32::MAX } else { LISTENER as u32 };
     // SAFETY: takes its arguments by value, as above.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, TOLD + 1, u32::MAX, 0) };
+    let result = unsafe { libc::syscall(libc::SYS_close_range, TOLD + 1, last, 0) };
     checked(stage, result).map(drop)
 }
 

@@ -11,14 +11,22 @@ fn what_calls_return_is_what_they_return_natively() {
     }
     let program = compiled("oracle", &[]);
     let folder = Folder::new();
-    let native = Command::new(&program).current_dir(folder.path()).stdin(Stdio::null()).output().unwrap();
-    let native = String::from_utf8(native.stdout).unwrap();
-    let hosted = run(spec(&program, &[]));
-    let differences = native.lines().zip(hosted.stdout.lines()).filter(|(native, hosted)| native != hosted);
-    let differences: Vec<_> = differences.collect();
-    assert!(differences.is_empty(), "{differences:#?}");
-    assert_eq!(native.lines().count(), hosted.stdout.lines().count());
-    assert!(native.lines().count() > 250, "the oracle ends early");
+    let hosted = run(spec(&program, &[])).stdout;
+    assert!(hosted.lines().count() > 250, "the oracle ends early");
+    let native = || {
+        let native = Command::new(&program).current_dir(folder.path()).stdin(Stdio::null()).output().unwrap();
+        String::from_utf8(native.stdout).unwrap()
+    };
+    // Natively timers run late on a busy machine, and ports may be another's: one run of several has to be undisturbed.
+    let mut last = String::new();
+    for _ in 0..10 {
+        last = native();
+        if last == hosted {
+            return;
+        }
+    }
+    let differences: Vec<_> = last.lines().zip(hosted.lines()).filter(|(native, hosted)| native != hosted).collect();
+    panic!("{differences:#?}, {} and {} lines", last.lines().count(), hosted.lines().count());
 }
 
 #[test]

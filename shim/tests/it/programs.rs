@@ -201,7 +201,7 @@ fn every_program_many_times() {
     python(MANY_TIMES);
     go(MANY_TIMES);
     tokio(MANY_TIMES);
-    iperf(3);
+    iperf(MANY_TIMES);
     for script in [WEB, NETCAT, REDIS] {
         shell(MANY_TIMES, script);
     }

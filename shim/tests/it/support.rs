@@ -94,6 +94,12 @@ pub(crate) fn spec(command: impl Into<PathBuf>, arguments: &[&str]) -> HostSpec 
 /// A processor for the next program.
 fn cpu() -> usize {
     static NEXT: AtomicU32 = AtomicU32::new(0);
+    let all = processors();
+    all[NEXT.fetch_add(1, Ordering::Relaxed) as usize % all.len()]
+}
+
+/// The processors that this process may use.
+pub(crate) fn processors() -> Vec<usize> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
     let mut all = Vec::new();
@@ -101,7 +107,7 @@ fn cpu() -> usize {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         all.extend(first.parse().unwrap()..=last.parse::<usize>().unwrap());
     }
-    all[NEXT.fetch_add(1, Ordering::Relaxed) as usize % all.len()]
+    all
 }
 
 /// Runs a program until it ends, or nothing is to come: time goes from deadline to deadline.

@@ -1,14 +1,21 @@
 //! Executes shards: as shard 0, which keeps the outcome, and as any other.
 
-use super::super::checkpoint::{Every, Start, Store, command};
+use super::super::checkpoint::{CheckpointArgs, Every, Start, Store, command};
+use super::super::coupled::Carried;
 use super::super::explain;
 use super::super::failure::{Exit, Failure};
+use super::super::files::not_stored;
+use super::super::hosts::{self, NodeFolders, Trace};
+use super::super::load::LoadedApp;
 use super::super::progress::Display;
-use super::super::run::{Executed, Prepared, Ready};
+use super::super::run::{Executed, Prepared, Ready, Run};
 use super::super::session::Session;
 use super::super::spec::{self, Shards, Spec};
+use super::programs::{Payload, PayloadParts, Programs};
 use super::rank::Rank;
 use super::stop::{not_joined, stopped};
+use crate::hosts::Fleet;
+use calendars::CalendarSet;
 use net_runtime::engine::{EngineShard, OutcomeParts, window};
 use net_runtime::proto::rendezvous::Secret;
 use net_runtime::proto::{Cause, Hash, Neighbour, ShardId, Stop, Worker};
@@ -19,7 +26,7 @@ use sim_core::program::Program;
 use sim_core::shard::Partition;
 use sim_core::{App, RunOptions, Tick, Ticks};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How far a shard came, for its last line.
@@ -46,12 +53,13 @@ impl Host<'_> {
     pub(super) fn execute(
         self,
         prepared: &Prepared,
-        ready: &Ready<'_>,
+        ready: &mut Ready<'_>,
         display: &mut Display,
     ) -> Result<Executed, Failure> {
         let Self { session, rank, port, secret, build, progressed } = self;
         let Prepared { loaded, machine, calendars, .. } = prepared;
-        let Ready { run: asked, app, program, options, store, .. } = *ready;
+        let Ready { run: asked, app, program, options, store, nodes, .. } = *ready;
+        refuse_checkpoints_of_fleet(asked, loaded)?;
         let partition = Partition::balanced(machine, program, rank.shards);
         if partition.shards() != rank.shards {
             let message =
@@ -73,17 +81,22 @@ impl Host<'_> {
         let (worker, neighbours) = worker(app, program, &options, &shards, ShardId(0)).map_err(failed)?;
         let mut parts = OutcomeParts::new(app, program, &options, &partition).map_err(failed)?;
         shards.start.iter().try_for_each(|snapshot| parts.restore(snapshot)).map_err(failed)?;
-        let mut checkpoints = Checkpoints { store: None, make: store };
-        if shards.every.is_some() {
+        let end = worker.end();
+        let carried = carried(ready, end)?;
+        let mut checkpoints = carried.is_none().then_some(Checkpoints { store: None, make: store });
+        if let Some(checkpoints) = checkpoints.as_mut().filter(|_| shards.every.is_some()) {
             checkpoints.store()?;
         }
-        let end = worker.end();
+        let fleet = loaded.fleet().zip(nodes);
+        let programs =
+            fleet.map(|(fleet, nodes)| begin(fleet, calendars, nodes, asked.trace, (&partition, ShardId(0))));
+        let worker = Payload::new(worker, programs.transpose()?);
+        let parts = PayloadParts::new(parts, fleet.map(|(fleet, nodes)| (fleet, nodes.path().to_owned())), &partition);
         let interrupts = signals(&port)?;
         let membership = host(port, &secret, rank.shards, build, files).map_err(|error| not_joined(&error))?;
-        let mut observer =
-            Observed { session, display: Some(display), parts: Some(parts), checkpoints: Some(checkpoints), end };
+        let mut observer = Observed { session, display: Some(display), parts: Some(parts), checkpoints, end };
         let ended = run(membership, &agreement, neighbours, worker, &interrupts, &mut observer);
-        let parts = observer.parts.take().expect("shard 0 has parts");
+        let (parts, stored) = observer.parts.take().expect("shard 0 has parts").finish();
         let store = observer.checkpoints.take().and_then(|checkpoints| checkpoints.store);
         display.end();
         let (figures, tick, failure) = match ended {
@@ -99,8 +112,14 @@ impl Host<'_> {
             }
         };
         progressed.windows = figures.windows;
-        let files = vec![("shards.json", figures_json(&figures, rank.shards))];
-        Ok(Executed { outcome: parts.finish(tick), failure, workers: 1, bytes: program.bytes(), files, clocks: None })
+        let failure = failure.or_else(|| {
+            let nodes = nodes.map_or(Path::new(""), NodeFolders::path);
+            stored.err().map(|error| not_stored(nodes, &error))
+        });
+        let mut files = vec![("shards.json", figures_json(&figures, rank.shards))];
+        files.extend(carried.iter().map(|carried| ("tick_times.csv", carried.times())));
+        let clocks = carried.as_ref().map(Carried::json);
+        Ok(Executed { outcome: parts.finish(tick), failure, workers: 1, bytes: program.bytes(), files, clocks })
     }
 }
 
@@ -117,16 +136,30 @@ pub(super) fn member(
     let interrupts = signals(&port)?;
     let (membership, files): (Membership, _) =
         join(port, host, secret, ShardId(rank.rank), rank.shards, build).map_err(|error| not_joined(&error))?;
-    let Spec { app, machine, calendars, options, shards, .. } = spec::read(session, &files)?;
+    let Spec { loaded, fleet, app, machine, calendars, options, trace, shards } = spec::read(session, &files)?;
     let shards = shards.ok_or_else(|| spec::broken("run.json", "it has no partition"))?;
     progressed.checkpoints = Some(shards.checkpoints.clone());
     let program = calendars::lower(&app, &machine, &calendars).map_err(|error| explain::run(&error.into()))?;
     let agreement =
         Agreement { build, configuration: spec::configuration(&files), calendars: *program.identity(), seed: 0 };
+    let id = ShardId(rank.rank);
     let (worker, neighbours) =
-        worker(&app, &program, &options, &shards, ShardId(rank.rank)).map_err(|error| explain::run(&error.into()))?;
+        worker(&app, &program, &options, &shards, id).map_err(|error| explain::run(&error.into()))?;
     let mut observer = Observed { session, display: None, parts: None, checkpoints: None, end: worker.end() };
-    match run(membership, &agreement, neighbours, worker, &interrupts, &mut observer) {
+    let fleet = loaded.fleet().zip(fleet.as_ref());
+    let nodes = fleet.map(|(fleet, files)| NodeFolders::new(None, fleet, Some(files))).transpose()?;
+    let programs = loaded.fleet().zip(nodes.as_ref());
+    let programs = programs.map(|(fleet, nodes)| begin(fleet, &calendars, nodes, trace, (&shards.partition, id)));
+    let worker = Payload::new(worker, programs.transpose()?);
+    let ended = run(membership, &agreement, neighbours, worker, &interrupts, &mut observer);
+    if let (Err((stop, _)), Some(nodes)) = (&ended, nodes)
+        && !matches!(stop.cause, Cause::Interrupted | Cause::Terminated)
+        && !session.is_json()
+        && let Some(path) = nodes.keep()?
+    {
+        session.talk(format_args!("what programs have left here is in {}", path.display()));
+    }
+    match ended {
         Ok((_, figures)) => {
             progressed.windows = figures.windows;
             Ok(())
@@ -193,6 +226,41 @@ impl Checkpoints<'_> {
     }
 }
 
+/// What programs do is opaque, and shards do not execute again.
+fn refuse_checkpoints_of_fleet(asked: &Run, loaded: &LoadedApp) -> Result<(), Failure> {
+    let CheckpointArgs { checkpoint_every, resume, .. } = &asked.checkpoint;
+    if loaded.fleet().is_none() || (checkpoint_every.is_none() && resume.is_none()) {
+        return Ok(());
+    }
+    let message = "a fleet of programs that runs on shards leaves no checkpoints, and goes on from none";
+    Err(Failure::new(Exit::Invalid, "checkpoint::fleet", message).help("leave --shards out: one process does both"))
+}
+
+/// Lets the programs of a shard's nodes begin.
+fn begin<'a>(
+    fleet: &'a Fleet,
+    calendars: &CalendarSet,
+    nodes: &NodeFolders,
+    trace: Trace,
+    own: (&Partition, ShardId),
+) -> Result<Programs<'a>, Failure> {
+    let (partition, shard) = own;
+    // Shards of one host share its processors as evenly as their numbers allow.
+    let worker = |node| (partition.shard_of(node) == shard).then_some(shard.0 as usize);
+    let begun = hosts::begin(fleet, calendars, nodes, trace, &worker);
+    Programs::new(fleet, nodes.path().to_owned(), own, begun).map_err(hosts::not_begun)
+}
+
+/// Clocks that carry a run up to `end`, if they are asked for. They carry all of it or nothing is executed: shards would all
+/// have to stop at one tick.
+fn carried(ready: &mut Ready<'_>, end: Tick) -> Result<Option<Carried>, Failure> {
+    let carried = ready.coupled.take().map(|coupled| coupled.carry(end)).transpose()?;
+    match carried.as_ref().and_then(Carried::failure) {
+        Some(failure) => Err(failure),
+        None => Ok(carried),
+    }
+}
+
 fn signals(port: &Port) -> Result<Interrupts, Failure> {
     let failed = |error| Failure::new(Exit::Internal, "shard::signals", format!("cannot listen to signals: {error}"));
     Interrupts::from_signals(port).map_err(failed)
@@ -225,8 +293,8 @@ struct Observed<'a, 'd> {
     /// On shard 0.
     display: Option<&'d mut Display>,
     /// On shard 0.
-    parts: Option<OutcomeParts<'a>>,
-    /// On shard 0.
+    parts: Option<PayloadParts<'a>>,
+    /// On shard 0, unless clocks carry the run.
     checkpoints: Option<Checkpoints<'a>>,
     end: Tick,
 }
@@ -234,9 +302,10 @@ struct Observed<'a, 'd> {
 impl Observer for Observed<'_, '_> {
     fn part(&mut self, from: ShardId, bytes: Vec<u8>) -> Result<(), (Cause, String)> {
         let parts = self.parts.as_mut().expect("only shard 0 is given parts");
-        parts.take(from, &bytes)?;
-        while let Some(snapshot) = parts.state() {
-            let checkpoints = self.checkpoints.as_mut().expect("shard 0 keeps checkpoints");
+        parts.take(from, bytes)?;
+        while let Some(snapshot) = parts.engine.state() {
+            // Clocks do not go on from a state.
+            let Some(checkpoints) = &mut self.checkpoints else { continue };
             let kept = checkpoints.store().and_then(|store| store.commit(&Start::State(Box::new(snapshot))));
             kept.map_err(|failure| (Cause::Storage, failure.to_string()))?;
         }

@@ -6,6 +6,7 @@
 mod execute;
 mod launch;
 mod network;
+mod programs;
 mod rank;
 mod shard;
 mod stop;

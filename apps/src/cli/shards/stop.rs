@@ -38,6 +38,7 @@ pub(crate) fn exit(cause: Cause) -> Exit {
         Cause::Invalid => Exit::Invalid,
         Cause::CheckFailed => Exit::CheckFailed,
         Cause::Storage => Exit::Storage,
+        Cause::HostFailed => Exit::HostFailed,
         Cause::Lost | Cause::Expelled => Exit::PeerLost,
         Cause::Disagreed => Exit::Disagreed,
         Cause::Violated => Exit::Violated,
@@ -61,6 +62,7 @@ pub(crate) fn stopped(stop: &Stop, own: u32) -> Failure {
             failure("shard::interrupted", format!("the run was interrupted at tick {tick}"))
         }
         Cause::CheckFailed => failure("run::firing", message.clone()),
+        Cause::HostFailed => failure("host::failed", message.clone()),
         Cause::Storage | Cause::Invalid | Cause::Internal => failure("shard::failed", format!("{whose}: {message}")),
     }
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often children are looked after.
 const LOOK: Duration = Duration::from_millis(5);
@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(crate) fn local(session: &Session, run: &Run, shards: u32) -> Result<Option<Exit>, Failure> {
     let mut words = shard_words(std::env::args_os().skip(1));
     let checkpoints = run.checkpoint_folder();
-    if run.checkpoint.resume.is_none() && run.checkpoint.checkpoints.is_none() {
+    if run.checkpoint.resume.is_none() && run.checkpoint.checkpoints.is_none() && run.clocks.is_none() {
         // Shards that are killed cannot say where they kept them.
         words.extend(["--checkpoints".into(), checkpoints.clone().into()]);
     }
@@ -58,7 +58,9 @@ pub(crate) fn local(session: &Session, run: &Run, shards: u32) -> Result<Option<
             processes.push(start(rank, &more).map_err(failed)?);
         }
     }
+    let mut farewell = Farewell::default();
     while processes.iter_mut().any(Process::running) {
+        farewell.look(&mut processes);
         if let Some(cause) = interrupts.take() {
             processes[0].signal(if cause.exit_code() == 130 { Signal::SIGINT } else { Signal::SIGTERM });
         }
@@ -75,6 +77,29 @@ fn shard_words(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
     *verb.expect("this is a command that starts shards") = "shard".into();
     words.retain(|word| word != "--local");
     words
+}
+
+/// What becomes of the others when shard 0 has failed: those that were part of the run end by themselves, but who still waits
+/// to join it would wait for long.
+#[derive(Default)]
+struct Farewell {
+    since: Option<Instant>,
+}
+
+impl Farewell {
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    fn look(&mut self, processes: &mut [Process]) {
+        let failed = |first: &mut Process| !first.running() && !first.status.is_some_and(|status| status.success());
+        if !processes.first_mut().is_some_and(failed) {
+            return;
+        }
+        let waited = self.since.get_or_insert_with(Instant::now).elapsed();
+        if waited > Self::PATIENCE {
+            let signal = if waited > 2 * Self::PATIENCE { Signal::SIGKILL } else { Signal::SIGTERM };
+            processes.iter().for_each(|process| process.signal(signal));
+        }
+    }
 }
 
 /// Says how all ended, and what follows for this process.

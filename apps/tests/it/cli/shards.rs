@@ -130,6 +130,16 @@ fn processes_give_the_digests_of_one() {
     }
 }
 
+/// Who waits to join a run that shard 0 cannot start does not wait until the time-out.
+#[test]
+fn a_run_that_cannot_start_ends_soon() {
+    let folder = folder("shards_no_start");
+    let begin = Instant::now();
+    let output = super::tidelock("run --app cd2dat --machine nonsense:4 -n 5 --shards 3", &folder);
+    assert_eq!(output.status.code(), Some(2), "{}", super::told(&output));
+    assert!(begin.elapsed() < 40 * SECOND, "{:?}", begin.elapsed());
+}
+
 #[test]
 fn a_dead_shard_ends_the_run_everywhere() {
     for dead in [0, 2] {
