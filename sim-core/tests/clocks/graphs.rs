@@ -345,19 +345,6 @@ proptest! {
         }
     }
 
-    /// Law 6: pumps end with a spread of one step, if steps lead all clocks to common frequencies. If not, counters go on
-    /// drifting, and every frame that they drift is two steps of a pump, so that no such bound holds.
-    #[test]
-    fn pumps_end_within_a_step(mut graph in graph(2..6, 500)) {
-        // A step is 10 ppb.
-        graph.ppb.iter_mut().for_each(|ppb| *ppb *= 10);
-        let mut engine = ClockEngine::new(&graph.network(), controls(4), options(1, 0));
-        engine.advance(Femtos(3 * Femtos::PER_SECOND));
-        let (low, high) = engine.summary().spread.unwrap();
-        let spread = high.ppm_of(GIGAHERTZ) - low.ppm_of(GIGAHERTZ);
-        prop_assert!(spread <= 0.0101, "{spread}");
-    }
-
     /// Law 7: reframing returns counters to their set points, but for latencies that do not cancel around cycles, and
     /// keeps frequencies.
     #[test]
