@@ -1,16 +1,18 @@
 //! `boot`: from oscillators to a machine with logical latencies.
 
+use super::args::MachineSettings;
 use super::clocks::args::{self, ClockFlags};
 use super::clocks::check_length;
 use super::compile::machine_ron;
 use super::explain;
 use super::failure::{Exit, Failure};
 use super::files;
+use super::load;
 use super::session::{Session, counted, facts, table};
 use crate::formats::clocks::time;
 use crate::formats::{ClockSpec, FormatError, read_ugns};
 use serde::Serialize;
-use sim_core::clock::{Boot, BootError, BootOptions, ClockEngine, EngineOptions, Femtos, boot};
+use sim_core::clock::{Boot, BootError, BootOptions, ClockEngine, EngineOptions, Femtos, GroomLink, boot, groom};
 use sim_core::{IdVec, Link, LinkId, Machine, MachineError, NodeId};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -28,6 +30,9 @@ pub(crate) struct BootCommand {
     /// Import UGNs that were captured on a real machine (JSON), instead of simulating clocks
     #[arg(long, value_name = "FILE", conflicts_with_all = ["spec", "machine"])]
     ugns: Option<PathBuf>,
+    /// Machine whose latencies a schedule counts on: frames are inserted until links have them again, as after a repair
+    #[arg(long, value_name = "PRESET|FILE")]
+    groom: Option<String>,
     /// Threads; results do not depend on them
     #[arg(long, value_name = "COUNT", default_value = "1")]
     threads: NonZeroUsize,
@@ -81,6 +86,9 @@ struct LinkJson<'a> {
     latency: i64,
     /// Frames that the buffer was centred by.
     centred_by: i64,
+    /// Frames to insert for the latency that the schedule counts on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groomed_by: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -103,11 +111,13 @@ pub(crate) struct Booted {
     pub(crate) machine: Machine,
     ugns: IdVec<LinkId, i64>,
     boot: Option<Boot>,
+    /// Frames to insert into each link, if latencies were groomed.
+    groomed_by: Option<IdVec<LinkId, i64>>,
 }
 
 impl BootCommand {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
-        let booted = match &self.ugns {
+        let mut booted = match &self.ugns {
             Some(path) => self.import(path)?,
             None => {
                 let mut spec = args::clocks(session, self.spec.as_deref(), &self.flags)?;
@@ -118,6 +128,9 @@ impl BootCommand {
                 start(&mut engine, &spec, self.settling.into())?
             }
         };
+        if let Some(scheduled) = &self.groom {
+            booted.groom(&load::named_machine(scheduled, &MachineSettings::default())?)?;
+        }
         if let Some(path) = &self.output {
             files::write(path, machine_ron(&booted.machine))?;
         }
@@ -136,7 +149,12 @@ impl BootCommand {
         let ugns =
             read_ugns(&source.text, depth).map_err(|error| explain::format(&FormatError::from(error), &source))?;
         let machine = ugns.machine().map_err(|error| no_machine(&error))?;
-        Ok(Booted { machine, ugns: ugns.links.values().map(|link| link.latency.0).collect(), boot: None })
+        Ok(Booted {
+            machine,
+            ugns: ugns.links.values().map(|link| link.latency.0).collect(),
+            boot: None,
+            groomed_by: None,
+        })
     }
 
     fn json<'a>(&'a self, booted: &'a Booted) -> BootJson<'a> {
@@ -148,6 +166,7 @@ impl BootCommand {
             ugn: booted.ugns[id],
             latency: link.latency.0,
             centred_by: booted.boot.as_ref().map_or(0, |boot| boot.centred_by[id]),
+            groomed_by: booted.groomed_by.as_ref().map(|frames| frames[id]),
         };
         BootJson {
             name: booted.machine.name(),
@@ -168,7 +187,52 @@ pub(crate) fn start(engine: &mut ClockEngine, spec: &ClockSpec, options: BootOpt
     }
     let boot = boot(engine, &options).map_err(|error| no_boot(&error, spec))?;
     let machine = spec.booted_machine(&boot).map_err(|error| no_machine(&error))?;
-    Ok(Booted { machine, ugns: boot.latencies.clone(), boot: Some(boot) })
+    Ok(Booted { machine, ugns: boot.latencies.clone(), boot: Some(boot), groomed_by: None })
+}
+
+impl Booted {
+    /// Makes of this machine the one that a schedule was made for: inserts frames, and relabels ticks.
+    fn groom(&mut self, scheduled: &Machine) -> Result<(), Failure> {
+        let (nodes, links) = (self.machine.nodes(), self.machine.links());
+        let ends =
+            |machine: &Machine| -> Vec<_> { machine.links().values().map(|link| (link.source, link.target)).collect() };
+        if nodes.len() != scheduled.nodes().len() || ends(&self.machine) != ends(scheduled) {
+            let message = format!(
+                "{} cannot be groomed to {}: they do not have the same nodes and links in the same order",
+                self.machine.name(),
+                scheduled.name()
+            );
+            return Err(Failure::new(Exit::Invalid, "boot::groom_other", message)
+                .help("name the machine file that `boot -o` wrote before the repair"));
+        }
+        let link = |(id, link): (LinkId, &Link)| GroomLink {
+            source: link.source,
+            target: link.target,
+            captured: link.latency.0,
+            scheduled: scheduled.links()[id].latency.0,
+        };
+        let groomed = groom(nodes.len(), &links.iter().map(link).collect()).map_err(|error| {
+            let names: Vec<&str> =
+                error.nodes.iter().chain(error.nodes.first()).map(|&node| nodes[node].name.as_str()).collect();
+            let message = format!(
+                "around {} captured latencies have the sum {}, but the schedule counts on {}",
+                names.join(" → "),
+                error.captured,
+                error.scheduled
+            );
+            Failure::new(Exit::CheckFailed, "boot::groom", message)
+                .help("frames cannot be made faster: compile anew for the machine that was captured, without --groom")
+        })?;
+        let moved = |(id, node): (NodeId, &sim_core::Node)| sim_core::Node {
+            offset: node.offset + groomed.relabelled_by[id],
+            ..node.clone()
+        };
+        let moved: Vec<_> = nodes.iter().map(moved).collect();
+        self.machine =
+            Machine::new(scheduled.name(), moved, scheduled.links().clone()).map_err(|error| no_machine(&error))?;
+        self.groomed_by = Some(groomed.frames);
+        Ok(())
+    }
 }
 
 fn no_machine(error: &MachineError) -> Failure {
@@ -232,6 +296,10 @@ fn text(boot: &BootJson<'_>, machine: &Machine) -> String {
             format!("{} ticks, in normal form", range(&|| boot.links.iter().map(|link| link.latency).collect())),
         ),
     ]);
+    if boot.links.iter().any(|link| link.groomed_by.is_some()) {
+        let frames = range(&|| boot.links.iter().filter_map(|link| link.groomed_by).collect());
+        text += &facts(&[("groomed by", format!("{frames} frames, for the schedule of {}", boot.name))]);
+    }
     let mut rows = vec![["round trip", "there", "back", "ticks"].map(str::to_owned).to_vec()];
     rows.extend(boot.round_trips.iter().take(SHOWN).map(|trip| {
         let (from, to) = trip.nodes;

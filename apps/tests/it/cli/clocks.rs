@@ -106,6 +106,30 @@ fn captured_ugns_make_a_machine() {
     assert!(run["stream_digest"].is_string());
 }
 
+/// After a repair latencies are others; grooming gives the schedule its own back, or names the cycle that forbids it.
+#[test]
+fn a_repaired_machine_is_groomed_to_its_schedule() {
+    let folder = folder("clocks_groom");
+    succeed(&format!("boot {} -o before.ron", eight()), &folder);
+    let shorter = spec(&folder, "until:", "links: [(source: \"n2\", target: \"n3\", latency: \"120ns\")], until:");
+    let groomed = succeed(&format!("boot {shorter} --groom before.ron -o after.ron"), &folder);
+    let frames = |value: &Value| -> Vec<i64> {
+        value["links"].as_array().unwrap().iter().map(|link| link["groomed_by"].as_i64().unwrap()).collect()
+    };
+    // 80 ns are ten ticks of 125 MHz; what else there is, floors of the one or the other capture explain.
+    assert!(frames(&groomed).iter().all(|&frames| frames >= 0), "{groomed}");
+    assert!((8..=14).contains(&frames(&groomed).iter().sum::<i64>()), "{groomed}");
+    let runs = ["before.ron", "after.ron"]
+        .map(|machine| succeed(&format!("run --app cd2dat --machine {machine} -n 20"), &folder)["digest"].clone());
+    assert_eq!(runs[0], runs[1]);
+    let longer = spec(&folder, "until:", "links: [(source: \"n2\", target: \"n3\", latency: \"900ns\")], until:");
+    let output = tidelock(&format!("boot {longer} --groom before.ron"), &folder);
+    assert_eq!(output.status.code(), Some(4), "{}", told(&output));
+    assert!(told(&output).contains("n2 → n3"), "{}", told(&output));
+    let other = tidelock(&format!("boot {} --groom ring:5", eight()), &folder);
+    assert!(other.status.code() == Some(2) && told(&other).contains("same nodes and links"), "{}", told(&other));
+}
+
 #[test]
 fn bad_specifications_are_told() {
     let folder = folder("clocks_bad");
