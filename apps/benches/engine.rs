@@ -6,7 +6,7 @@
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_main};
 use sim_core::digest::DigestLevel;
 use sim_core::engine::Engine;
-use sim_core::shard::Partition;
+use sim_core::shard::{Carrier, Partition};
 use sim_core::{App, Machine, RunOptions};
 use std::num::NonZeroU32;
 use tidelock::library::{dense, sparse};
@@ -25,7 +25,7 @@ fn engine(c: &mut Criterion) {
             let levels = [DigestLevel::Off, DigestLevel::State, DigestLevel::Events].map(|level| (level, 1));
             for (digest, threads) in levels.into_iter().chain([(DigestLevel::Off, 2)]) {
                 let options = RunOptions { iterations, digest, ..RunOptions::default() };
-                let partition = Partition::balanced(&machine, &program, threads);
+                let partition = Partition::balanced(&machine, &program, threads, Carrier::Memory);
                 let ready = || Engine::parallel(app, &program, &options, &partition).expect("it fits memory");
                 let name = format!("{load}, digest {digest}, {threads} threads");
                 group.bench_function(BenchmarkId::new(name, format!("{side}x{side}")), |b| {

@@ -5,13 +5,16 @@
 //! neighbours follows from the calendars too. Nothing here knows who carries the words, or how.
 
 mod cut;
+mod matrix;
 mod partition;
 mod progress;
+mod slack;
 mod sync;
 
 pub(crate) use cut::Cursor;
 pub use cut::{Cut, CutFrame};
-pub use partition::{Partition, PartitionError};
+pub use matrix::{CutFlow, CutMatrix, Imbalance, ShardLoad};
+pub use partition::{Carrier, Partition, PartitionError, Partitioner};
 pub use progress::{Progress, Waiting};
 
 crate::ids! {

@@ -17,7 +17,7 @@ use serde::Serialize;
 use sim_core::digest::DigestLevel;
 use sim_core::engine::{Engine, EngineError};
 use sim_core::program::Program;
-use sim_core::shard::Partition;
+use sim_core::shard::{Carrier, Partition};
 use sim_core::{ActorState, App, ChannelId, Id, Outcome, RunOptions, Tick};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -376,7 +376,10 @@ impl Run {
         let Prepared { loaded, machine, calendars, .. } = prepared;
         let partition = match loaded.fleet() {
             // How long programs run is in no calendar: how many threads pay is for the user to say.
-            Some(_) => Partition::balanced(machine, ready.program, self.threads.map_or(1, NonZeroU32::get)),
+            Some(_) => {
+                let threads = self.threads.map_or(1, NonZeroU32::get);
+                Partition::balanced(machine, ready.program, threads, Carrier::Memory)
+            }
             None => Partition::worthwhile(machine, ready.program, threads(self.threads)),
         };
         if let Some((fleet, nodes)) = loaded.fleet().zip(ready.nodes) {

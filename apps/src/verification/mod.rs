@@ -17,7 +17,7 @@ use sim_core::digest::{ChannelDigest, RunDigest};
 use sim_core::engine::{Engine, EngineError};
 use sim_core::program::Program;
 use sim_core::reference::{self, ReferenceError};
-use sim_core::shard::Partition;
+use sim_core::shard::{Carrier, Partition};
 use sim_core::{App, Machine, Outcome, RunOptions, Tick, Ticks};
 use std::fmt;
 use std::num::NonZeroU32;
@@ -223,7 +223,7 @@ impl Mode {
         let Subject { app, machine, program, .. } = *subject;
         match self {
             Self::Threads { threads, window } => {
-                let partition = Partition::balanced(machine, program, threads.get());
+                let partition = Partition::balanced(machine, program, threads.get(), Carrier::Memory);
                 Engine::parallel(app, program, &subject.options(window, trace), &partition)
             }
         }

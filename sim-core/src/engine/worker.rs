@@ -243,6 +243,12 @@ impl<'a> Shard<'a> {
         self.imports.iter().map(|import| &import.cut)
     }
 
+    /// Before which tick the words that have come from each neighbour allow to execute.
+    pub fn allowed(&self) -> impl Iterator<Item = (ShardId, Tick)> {
+        let until = |import: &Import| import.sent_before.0.saturating_add(import.cut.lookahead().0);
+        self.imports.iter().map(move |import| (import.cut.from(), Tick(until(import))))
+    }
+
     /// Cuts out of this shard.
     pub fn outgoing(&self) -> impl Iterator<Item = &Cut> {
         self.exports.iter().map(|export| &export.cut)

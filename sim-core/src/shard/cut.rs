@@ -1,11 +1,12 @@
 //! The frames that cross from one shard to another.
 
+use super::slack::slacks;
 use super::{Partition, ShardId};
 use crate::engine::Extent;
 use crate::ids::LinkId;
-use crate::program::{FrameId, ProductId, Program};
+use crate::program::{FrameId, Program};
 use crate::time::{Tick, Ticks};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// All frames that nodes of one shard send to nodes of another, in canonical order: by tick, and within a tick by link.
@@ -70,11 +71,20 @@ impl Cut {
     /// All cuts of a run, by (from, to).
     pub(crate) fn all(program: &Program, partition: &Partition, extent: &Extent) -> Vec<Cut> {
         let mut cuts: BTreeMap<(ShardId, ShardId), Cut> = BTreeMap::new();
-        for (link, ends) in program.links.iter() {
-            let (from, to) = (partition.shard_of(ends.source), partition.shard_of(ends.target));
-            if from == to {
-                continue;
-            }
+        let shards_of = |link| {
+            let ends = &program.links[link];
+            (partition.shard_of(ends.source), partition.shard_of(ends.target))
+        };
+        let crosses = |link| {
+            let (from, to) = shards_of(link);
+            from != to
+        };
+        if !program.links.ids().any(crosses) {
+            return Vec::new();
+        }
+        let slacks = slacks(program, crosses);
+        for (link, ends) in program.links.iter().filter(|(link, _)| crosses(*link)) {
+            let (from, to) = shards_of(link);
             for (id, frame) in program.frames_of(link) {
                 let first = frame.sent.0.div_euclid(program.metacycle);
                 let slot = frame.sent.0.rem_euclid(program.metacycle);
@@ -92,12 +102,12 @@ impl Cut {
                 cut.frames.push(CutFrame { slot, link, frame: id, first, end });
                 cut.last = cut.last.max(end);
                 cut.latency = cut.latency.min(Ticks(ends.latency.0));
+                cut.lookahead = cut.lookahead.min(slacks[id]);
             }
         }
         let mut cuts: Vec<Cut> = cuts.into_values().collect();
         for cut in &mut cuts {
             cut.frames.sort_unstable_by_key(|frame| (frame.slot, frame.link));
-            cut.lookahead = lookahead(program, &cut.frames);
         }
         cuts
     }
@@ -182,37 +192,4 @@ impl Cut {
             cursor.position += 1;
         }
     }
-}
-
-/// The least time from sending one of `frames` to the first use of its word.
-fn lookahead(program: &Program, frames: &[CutFrame]) -> Ticks {
-    let mut brought: BTreeMap<(u32, ProductId, u32), FrameId> = BTreeMap::new();
-    let mut targets = BTreeSet::new();
-    for cut in frames {
-        let (frame, target) = (&program.frames[cut.frame], program.links[cut.link].target);
-        brought.insert((target.0, frame.product, frame.word), cut.frame);
-        targets.insert(target);
-    }
-    let mut least = i64::MAX;
-    let mut used = |node: u32, product: ProductId, word: u32, at: i64| {
-        if let Some(frame) = brought.get(&(node, product, word)) {
-            least = least.min(at - program.frames[*frame].sent.0);
-        }
-    };
-    for &node in &targets {
-        for (_, firing) in program.firings_on(node) {
-            for read in program.reads(firing) {
-                let at = firing.last.0.saturating_add(i64::from(read.lag).saturating_mul(program.metacycle));
-                for word in read.word..read.word + read.words {
-                    used(node.0, read.product, word, at);
-                }
-            }
-        }
-    }
-    for (link, ends) in program.links.iter().filter(|(_, ends)| targets.contains(&ends.source)) {
-        for (_, frame) in program.frames_of(link).filter(|(_, frame)| frame.relayed.is_some()) {
-            used(ends.source.0, frame.product, frame.word, frame.sent.0);
-        }
-    }
-    Ticks(least)
 }

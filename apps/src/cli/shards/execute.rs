@@ -24,7 +24,7 @@ use net_runtime::quic::{Agreement, Figures, Interrupts, Membership, Observer, Po
 use serde::Serialize;
 use sim_core::engine::{EngineError, Progress, Snapshot};
 use sim_core::program::Program;
-use sim_core::shard::Partition;
+use sim_core::shard::{Carrier, Partition};
 use sim_core::{App, RunOptions, Tick, Ticks};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ impl Host<'_> {
         let Prepared { loaded, machine, calendars, .. } = prepared;
         let Ready { run: asked, app, program, options, store, nodes, .. } = *ready;
         refuse_checkpoints_of_fleet(asked, loaded)?;
-        let partition = Partition::balanced(machine, program, rank.shards);
+        let partition = Partition::balanced(machine, program, rank.shards, Carrier::Network);
         if partition.shards() != rank.shards {
             let message =
                 format!("{} shards are asked for, but only {} can have work", rank.shards, partition.shards());
