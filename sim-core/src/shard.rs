@@ -11,7 +11,7 @@ mod progress;
 mod slack;
 mod sync;
 
-pub(crate) use cut::Cursor;
+pub(crate) use cut::{Block, Cursor};
 pub use cut::{Cut, CutFrame};
 pub use matrix::{CutFlow, CutMatrix, Imbalance, ShardLoad};
 pub use partition::{Carrier, Partition, PartitionError, Partitioner};
