@@ -66,6 +66,10 @@ fn scattered(nodes: u32) -> Machine {
             }
         }
     }
-    let names: Vec<Node> = (0..nodes).map(|node| Node::new(format!("n{node}"), 1)).collect();
+    // A switch that carries nothing joins those that have no neighbour.
+    let hub = NodeId(nodes);
+    let link = |source, target| Link { source, target, latency: LogicalLatency(8) };
+    links.extend((0..nodes).map(NodeId).flat_map(|node| [link(node, hub), link(hub, node)]));
+    let names: Vec<Node> = (0..=nodes).map(|node| Node::new(format!("n{node}"), u32::from(node < nodes))).collect();
     Machine::new("geometric", names, links).expect("it is one")
 }

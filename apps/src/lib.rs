@@ -10,6 +10,7 @@ pub mod math;
 pub mod pictures;
 pub mod pipeline;
 pub mod prelude;
+pub mod sharding;
 pub mod token;
 pub mod verification;
 

@@ -244,6 +244,10 @@ impl Worker for EngineShard<'_> {
         self.shard.as_ref().is_none_or(|shard| shard.reached(self.limit(limit)))
     }
 
+    fn bound(&self) -> Option<(ShardId, Tick)> {
+        self.shard.as_ref()?.allowed().min_by_key(|&(_, tick)| tick)
+    }
+
     fn advance(&mut self, limit: Tick) -> Result<(), ShardFault> {
         let limit = self.limit(limit);
         self.shard().advance(limit)?;

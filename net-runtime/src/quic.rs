@@ -4,6 +4,7 @@
 //! hands over to the thread that computes through queues. A connection carries a stream of control messages and, if the
 //! two exchange words, one long-lived stream in each direction for those.
 
+mod figures;
 mod gather;
 mod identity;
 mod link;
@@ -11,10 +12,11 @@ mod port;
 mod run;
 mod tls;
 
+pub use figures::{Figures, IoTimes, PairFigures, QueueFigures, Span, WordsDigest};
 pub use gather::{Files, JoinError, Membership, host, join};
 pub use identity::{Identity, KeyError, read_private, write_private};
 pub use port::{Options, Port};
-pub use run::{Agreement, Figures, Interrupts, Observer, PairFigures, run};
+pub use run::{Agreement, Interrupts, Observer, run};
 
 /// The name in every certificate; nobody checks it.
 const SERVER_NAME: &str = "tidelock";

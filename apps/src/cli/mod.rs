@@ -22,6 +22,7 @@ mod hosts;
 mod load;
 mod machine;
 mod new;
+mod partition;
 mod prepare;
 mod progress;
 mod results;
@@ -65,6 +66,7 @@ enum Command {
     Launch(shards::Launch),
     Shard(Box<shards::ShardCommand>),
     ShardKey(shards::ShardKey),
+    Partition(Box<partition::PartitionCommand>),
     Verify(verify::Verify),
     View(view::View),
     Apps(apps::Apps),
@@ -86,6 +88,7 @@ impl Command {
             Self::Launch(command) => command.run(session),
             Self::Shard(command) => command.run(session),
             Self::ShardKey(command) => command.run(session),
+            Self::Partition(command) => command.run(session),
             Self::Verify(command) => command.run(session),
             Self::View(command) => command.run(session),
             Self::Apps(command) => command.run(session),

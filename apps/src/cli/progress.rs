@@ -111,7 +111,7 @@ impl Display {
 }
 
 /// Lines come after 1, 2, 5, 10, 30, 60 seconds, then every minute.
-fn next_line(due: u64) -> u64 {
+pub(crate) fn next_line(due: u64) -> u64 {
     [2, 5, 10, 30, 60].into_iter().find(|&next| next > due).unwrap_or(due + 60)
 }
 

@@ -4,13 +4,16 @@ use super::checkpoint::{CheckpointArgs, Keeper, Resumed, Start, Stopped, Store};
 use super::coupled::{Carried, CarriedJson, Coupled};
 use super::failure::{Exit, Failure};
 use super::hosts::{self, NodeFolders};
+use super::partition::matrix_text;
 use super::prepare::{PrepareArgs, Prepared};
 use super::progress::Display;
 use super::results::{self, Place, Results};
 use super::session::{Object, Session, counted, facts, grouped, iterations, scaled, table, ticks};
+use super::shards::{self, ShardsJson};
 use super::spec::FleetFiles;
-use super::{channels, explain, files, shards, spec, tokens};
+use super::{channels, explain, files, spec, tokens};
 use crate::pipeline::{Iterations, RunError, feed, recorded};
+use crate::sharding::ShardsReport;
 use calendars::CalendarSet;
 use net_runtime::quic::Files;
 use serde::Serialize;
@@ -53,6 +56,9 @@ pub(crate) struct Run {
     /// Run as so many processes on this host, which exchange words over QUIC
     #[arg(long, value_name = "COUNT", conflicts_with = "threads", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) shards: Option<u32>,
+    /// Partition file (RON) that says which shard executes which node; `tidelock partition` writes one
+    #[arg(long, value_name = "FILE", conflicts_with = "threads")]
+    pub(crate) partition: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) checkpoint: CheckpointArgs,
     /// Results go into this new directory [default: a new one below `out`; none with --format json]
@@ -163,6 +169,8 @@ pub(crate) struct Executed {
     pub(crate) files: Vec<(&'static str, String)>,
     /// What became of the clocks that ran beside.
     pub(crate) clocks: Option<CarriedJson>,
+    /// What shards have measured.
+    pub(crate) shards: Option<ShardsReport>,
 }
 
 /// The application with its sources fed from files, by name.
@@ -206,6 +214,9 @@ pub(crate) struct RunJson<'a> {
     resumed: Option<ResumedJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     clocks: Option<CarriedJson>,
+    /// How it was divided, and what that cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shards: Option<ShardsJson>,
     /// What became of a fleet's programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hosts: Option<Vec<hosts::HostJson>>,
@@ -239,6 +250,10 @@ impl Run {
             return Err(failure.help("add --iterations, such as --iterations 100"));
         }
         match self.shards {
+            None if self.partition.is_some() => {
+                let failure = Failure::new(Exit::Invalid, "usage::arguments", "a partition is for shards");
+                Err(failure.help("add --shards with the number of lists in the file"))
+            }
             Some(shards) => shards::local(session, self, shards),
             None => self.execute(session, |prepared, ready, display| self.on_threads(prepared, ready, display)),
         }
@@ -316,7 +331,8 @@ impl Run {
             fleet.map(|fleet| NodeFolders::new(results.as_ref().map(Results::path), fleet, kept)).transpose()?;
         let program = calendars::lower(&app, &prepared.machine, &prepared.calendars)
             .map_err(|error| explain::run(&RunError::from(error)))?;
-        let mut display = Display::new(self.quiet || session.is_json(), prepared.machine.nodes().len());
+        let quiet = self.quiet || session.is_json() || shards::launcher_listens();
+        let mut display = Display::new(quiet, prepared.machine.nodes().len());
         let start = resumed.as_ref().and_then(|known| known.start.as_ref());
         let store = || {
             let Prepared { loaded, machine, calendars, .. } = &prepared;
@@ -336,9 +352,13 @@ impl Run {
         json.threads = executed.workers;
         json.engine_bytes_per_node = executed.bytes as f64 / prepared.machine.nodes().len() as f64;
         (json.clocks, json.hosts) = (executed.clocks, hosts);
+        json.shards = executed.shards.as_ref().map(ShardsJson::new);
         if let Some(results) = results {
             for (name, content) in executed.files {
                 results.add(name, content)?;
+            }
+            if let Some(report) = &executed.shards {
+                results.add(shards::REPORT_FILE, serde_json::to_string(report).expect("figures are plain data"))?;
             }
             // What was observed before a failure is kept as well.
             let failure = executed.failure.as_ref();
@@ -412,7 +432,7 @@ impl Run {
         let failure = driven.err().or_else(|| carried.as_ref().and_then(Carried::failure));
         let files = carried.iter().map(|carried| ("tick_times.csv", carried.times())).collect();
         let clocks = carried.as_ref().map(Carried::json);
-        Ok(Executed { outcome: engine.finish(), failure, workers, bytes, files, clocks })
+        Ok(Executed { outcome: engine.finish(), failure, workers, bytes, files, clocks, shards: None })
     }
 
     /// Where checkpoints go, if there are any.
@@ -529,6 +549,7 @@ pub(crate) fn summary<'a>(
         resumed,
         node_ticks_per_second: executed * prepared.machine.nodes().len() as f64 / seconds.max(1e-9),
         clocks: None,
+        shards: None,
         hosts: None,
         directory: None,
     }
@@ -561,6 +582,11 @@ pub(crate) fn text(run: &RunJson<'_>) -> String {
     text += &facts(&known);
     if let Some(clocks) = &run.clocks {
         text += &facts(&clocks.facts(run.seconds));
+    }
+    if let Some(shards) = &run.shards {
+        text += &facts(&shards.facts());
+        text.push('\n');
+        text += &matrix_text(&shards.matrix);
     }
     if let Some(hosts) = &run.hosts {
         text.push('\n');

@@ -1,4 +1,4 @@
-//! Text forms of what users write: graph files (our own RON, SDF3 XML), pins files, and RON text in general.
+//! Text forms of what users write: graph files (our own RON, SDF3 XML), pins files, partition files, and RON text in general.
 //!
 //! Reading is pure: text in, a checked value or a [`FormatError`] with the place out. Nothing here opens a file. No text,
 //! however broken, makes reading panic, and none asks for memory out of proportion to what applications may hold.
@@ -8,6 +8,7 @@ mod error;
 mod graph;
 mod graph_ron;
 mod names;
+mod partition;
 mod pins;
 mod ron_text;
 mod sdf3;
@@ -19,6 +20,7 @@ pub use error::{FormatError, Spanned};
 pub use graph::{GraphError, LIST_ENTRIES};
 pub use graph_ron::{read_graph_ron, to_ron};
 pub use names::nearest;
+pub use partition::{PartitionFile, PartitionFileError, partition_to_ron, read_partition};
 pub use pins::{Pin, PinError, Pins, PinsFileError, read_pins};
 pub use ron_text::{RonError, read_ron};
 pub use sdf3::{Sdf3Error, read_sdf3};

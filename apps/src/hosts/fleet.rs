@@ -263,6 +263,12 @@ impl Fleet {
         Ok(Self { app, nodes, shared, tick_ns: text.tick_ns, duration })
     }
 
+    /// How long a tick takes, in nanoseconds.
+    #[must_use]
+    pub fn tick_ns(&self) -> u64 {
+        self.tick_ns
+    }
+
     /// The application: actors are nodes, in order.
     #[must_use]
     pub fn app(&self) -> &App {

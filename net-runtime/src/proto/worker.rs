@@ -47,6 +47,11 @@ pub trait Worker {
     /// an end of windows (see [`Self::boundary`]), or later. At most its position, if nothing is executed in it.
     fn ready(&self, limit: Tick) -> Option<Tick>;
 
+    /// The neighbour whose words allow the least, and the tick before which they allow to execute. For figures only.
+    fn bound(&self) -> Option<(ShardId, Tick)> {
+        None
+    }
+
     /// Does the next step, which is [`ready`](Self::ready).
     ///
     /// # Errors

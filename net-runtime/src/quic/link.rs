@@ -1,6 +1,7 @@
 //! One connection: HELLO in both directions, then control messages and words, each on streams of their own.
 
 use super::RUN;
+use super::figures::IoCounters;
 use super::gather::{peer_pin, protocol, refuse};
 use super::port::Dialler;
 use crate::proto::batch::{Batch, BatchDecoder};
@@ -17,7 +18,7 @@ use sim_core::Tick;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -36,6 +37,8 @@ pub(super) struct Hub {
     /// A [`Cause`] for which the run is to end, as its exit code; 0 if there is none.
     pub(super) alarm: AtomicU8,
     pub(super) links: Mutex<BTreeMap<ShardId, Link>>,
+    /// What the thread that serves the socket does.
+    pub(super) io: Arc<IoCounters>,
 }
 
 /// Messages that wait for the thread that computes, at most. Who sends more waits.
@@ -51,6 +54,7 @@ impl Hub {
             news: Notify::new(),
             alarm: AtomicU8::new(0),
             links: Mutex::default(),
+            io: Arc::default(),
         }
     }
 
@@ -62,6 +66,17 @@ impl Hub {
             self.room.notify_waiters();
         }
         item
+    }
+
+    /// For the thread that computes: how many messages have come in.
+    pub(super) fn waiting(&self) -> usize {
+        self.inbox.len()
+    }
+
+    /// Bytes of all packets that were sent to each shard.
+    pub(super) fn wire_bytes(&self) -> Vec<(ShardId, u64)> {
+        let links = self.links.lock().expect("nobody panics while holding links");
+        links.iter().map(|(&peer, link)| (peer, link.connection.stats().udp_tx.bytes)).collect()
     }
 
     /// For the thread that computes: something to send.
@@ -113,7 +128,7 @@ impl Hub {
         let links = self.links.lock().expect("nobody panics while holding links");
         while let Some((to, message)) = self.outbox.pop() {
             if let Some(link) = links.get(&to) {
-                link.send(message);
+                link.send(message, &self.io);
             }
         }
     }
@@ -131,14 +146,17 @@ pub(super) struct Link {
 }
 
 impl Link {
-    fn send(&self, message: Message) {
+    fn send(&self, message: Message, io: &IoCounters) {
         // A link that is closed says so by itself.
         let _ = match message {
             Message::Control(control) => self.control.send(encode(&control).into()),
             Message::Batch(batch) => {
                 self.executed.store(batch.executed.0, Ordering::Release);
                 let words = self.words.as_ref().expect("words are for neighbours");
-                words.send(batch.encode().into())
+                let begin = Instant::now();
+                let bytes = batch.encode();
+                io.encoded(begin);
+                words.send(bytes.into())
             }
         };
     }
@@ -247,16 +265,16 @@ impl Plan {
         receive: RecvStream,
     ) {
         let (control, messages) = unbounded_channel();
-        let told = tokio::spawn(write_stream(send, messages));
+        let told = tokio::spawn(write_stream(send, messages, None));
         let executed = Arc::new(AtomicI64::new(self.hello.start.0));
         let mut words = None;
         if let Some(decoder) = self.decoders.get(&peer) {
             let (sender, batches) = unbounded_channel();
             words = Some(sender);
-            let opened = connection.clone();
+            let (opened, io) = (connection.clone(), hub.io.clone());
             tokio::spawn(async move {
                 if let Ok(stream) = opened.open_uni().await {
-                    write_stream(stream, batches).await;
+                    write_stream(stream, batches, Some(io)).await;
                 }
             });
             let reader = read_words(connection.clone(), decoder.clone(), executed.clone(), hub.clone(), peer);
@@ -342,12 +360,15 @@ pub(super) async fn write_all(stream: &mut SendStream, bytes: Vec<u8>) -> Result
     stream.write_chunk(bytes.into()).await
 }
 
-async fn write_stream(mut stream: SendStream, mut messages: UnboundedReceiver<Bytes>) {
+/// Writes messages, and counts the time in `io` if they are words.
+async fn write_stream(mut stream: SendStream, mut messages: UnboundedReceiver<Bytes>, io: Option<Arc<IoCounters>>) {
     while let Some(bytes) = messages.recv().await {
+        let begin = Instant::now();
         if stream.write_chunk(bytes).await.is_err() {
             // The connection has ended, which its reader tells.
             return;
         }
+        io.iter().for_each(|io| io.sent(begin));
     }
     if stream.finish().is_ok() {
         // Whether all of it has arrived.
@@ -391,7 +412,9 @@ async fn read_words(
             Err(error) => return Err(error.to_string()),
         };
         decoder.grant(Tick(executed.load(Ordering::Acquire)));
+        let begin = Instant::now();
         decoder.push(&chunk.bytes, &mut batches).map_err(|error| error.to_string())?;
+        hub.io.decoded(begin);
         for batch in batches.drain(..) {
             hub.put(peer, Input::Batch(batch)).await;
         }

@@ -1,6 +1,7 @@
 //! A whole run of one shard: connections, the loop that computes, the end.
 
 use super::RUN;
+use super::figures::{Figures, Measured, Recorder, Told, nanoseconds, told};
 use super::gather::Membership;
 use super::link::{Hub, Plan, code};
 use super::port::{Io, Port};
@@ -13,7 +14,9 @@ use crossbeam::sync::Parker;
 use crossbeam::utils::Backoff;
 use quinn::VarInt;
 use sim_core::Tick;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -47,8 +50,11 @@ pub trait Observer {
     /// A neighbour makes no progress.
     fn slow(&mut self, _neighbour: ShardId, _waited: Duration) {}
 
-    /// From time to time.
-    fn progress(&mut self, _position: Tick) {}
+    /// From time to time: how far this shard is, and what it has measured so far.
+    fn progress(&mut self, _position: Tick, _figures: &Figures) {}
+
+    /// On shard 0: what a shard has measured, once it has executed everything. A run that stops early may leave some out.
+    fn figures(&mut self, _from: ShardId, _figures: Figures) {}
 }
 
 /// Asks a run to end, from another thread or by a signal.
@@ -126,44 +132,6 @@ impl Interrupts {
     }
 }
 
-/// What was sent to and received from one shard.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct PairFigures {
-    /// Batches sent.
-    pub batches_sent: u64,
-    /// Words sent.
-    pub words_sent: u64,
-    /// Bytes of batches sent, headers included.
-    pub bytes_sent: u64,
-    /// Batches received.
-    pub batches_received: u64,
-    /// Words received.
-    pub words_received: u64,
-    /// Bytes of all packets sent, as the socket saw them.
-    pub wire_bytes_sent: u64,
-    /// How often this shard waited for that one, and for how long.
-    pub waits: u64,
-    /// Nanoseconds waited for it.
-    pub waited_ns: u64,
-}
-
-/// How a shard spent its time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Figures {
-    /// Windows executed.
-    pub windows: u64,
-    /// Nanoseconds from the common start to the end.
-    pub run_ns: u64,
-    /// Nanoseconds spent executing and passing on.
-    pub execute_ns: u64,
-    /// Nanoseconds spent taking in what had arrived.
-    pub receive_ns: u64,
-    /// Nanoseconds spent waiting.
-    pub wait_ns: u64,
-    /// Per other shard.
-    pub pairs: BTreeMap<ShardId, PairFigures>,
-}
-
 /// Executes a shard to its end, whatever that is.
 ///
 /// # Errors
@@ -175,7 +143,7 @@ pub fn run<W: Worker>(
     worker: W,
     interrupts: &Interrupts,
     observer: &mut impl Observer,
-) -> Result<(W, Figures), (Stop, Figures)> {
+) -> Result<(W, Box<Figures>), (Stop, Box<Figures>)> {
     let parker = Parker::new();
     let hub = Arc::new(Hub::new(parker.unparker().clone()));
     let Membership { port, shard, manifest } = membership;
@@ -208,22 +176,22 @@ pub fn run<W: Worker>(
     };
     connect(&port, &hub, &Arc::new(plan));
     let config = Config { id: shard, shards, neighbours, slow: options.slow, verdict: options.peer_timeout };
+    let recorder = Rc::new(RefCell::new(Recorder::new(hub.clone())));
     let mut turns = Loop {
-        session: Session::new(config, worker),
+        session: Session::new(config, Measured { worker, recorder: recorder.clone() }),
         hub: &hub,
-        figures: Figures::default(),
+        recorder,
         epoch: Instant::now(),
-        started: None,
         join_timeout: options.join_timeout,
         waiting: None,
     };
     turns.run(&parker, interrupts, observer);
-    let (phase, mut figures) = (turns.session.phase().clone(), turns.figures);
-    figures.windows = turns.session.windows();
+    let phase = turns.session.phase().clone();
+    let mut figures = Box::new(std::mem::take(&mut turns.recorder.borrow_mut().figures));
     close(&port, &hub, &phase, shard, options.peer_timeout, &mut figures);
     match phase {
         Phase::Stopped(stop) => Err((stop, figures)),
-        _ => Ok((turns.session.into_worker(), figures)),
+        _ => Ok((turns.session.into_worker().worker, figures)),
     }
 }
 
@@ -264,11 +232,10 @@ fn connect(port: &Port, hub: &Arc<Hub>, plan: &Arc<Plan>) {
 
 /// The loop that computes.
 struct Loop<'a, W> {
-    session: Session<W>,
+    session: Session<Measured<W>>,
     hub: &'a Hub,
-    figures: Figures,
+    recorder: Rc<RefCell<Recorder>>,
     epoch: Instant,
-    started: Option<Instant>,
     join_timeout: Duration,
     /// Since when, and for whom, this shard waits.
     waiting: Option<(Instant, Option<ShardId>)>,
@@ -289,7 +256,7 @@ impl<W: Worker> Loop<'_, W> {
             }
             if told.elapsed() >= PROGRESS {
                 told = Instant::now();
-                observer.progress(self.session.worker().position());
+                observer.progress(self.session.worker().position(), &self.recorder.borrow().figures);
             }
             if !self.session.runnable() {
                 self.wait(parker);
@@ -308,11 +275,14 @@ impl<W: Worker> Loop<'_, W> {
         if let Some(cause) = interrupts.take() {
             self.session.interrupt(now, cause);
         }
+        self.recorder.borrow_mut().look(self.hub.waiting());
         while let Some((from, input)) = self.hub.take() {
             if let Input::Batch(batch) = &input {
-                let pair = self.figures.pairs.entry(from).or_default();
+                let mut recorder = self.recorder.borrow_mut();
+                let pair = recorder.pair(from);
                 pair.batches_received += 1;
                 pair.words_received += batch.words.len() as u64;
+                pair.bytes_received += (HEADER_BYTES + 8 * batch.words.len()) as u64;
             }
             self.session.handle(now, from, input);
         }
@@ -323,7 +293,7 @@ impl<W: Worker> Loop<'_, W> {
             let missing = "not all shards are connected in time".to_owned();
             self.session.fail(now, Cause::Lost, missing);
         }
-        self.figures.receive_ns += nanoseconds(begin.elapsed());
+        self.recorder.borrow_mut().figures.receive_ns += nanoseconds(begin.elapsed());
     }
 
     fn step(&mut self) {
@@ -332,27 +302,16 @@ impl<W: Worker> Loop<'_, W> {
             return self.session.step(self.epoch.elapsed());
         }
         if let Some((since, whom)) = self.waiting.take() {
-            let waited = nanoseconds(since.elapsed());
-            self.figures.wait_ns += waited;
-            if let Some(whom) = whom {
-                let pair = self.figures.pairs.entry(whom).or_default();
-                pair.waits += 1;
-                pair.waited_ns += waited;
-            }
+            self.recorder.borrow_mut().waited(since, whom);
         }
-        let begin = Instant::now();
-        self.session.step(begin - self.epoch);
-        self.figures.execute_ns += nanoseconds(begin.elapsed());
+        self.session.step(self.epoch.elapsed());
     }
 
     fn pass_on(&mut self, observer: &mut impl Observer) {
         let mut posted = false;
         while let Some((to, message)) = self.session.poll_transmit() {
             if let Message::Batch(batch) = &message {
-                let pair = self.figures.pairs.entry(to).or_default();
-                pair.batches_sent += 1;
-                pair.words_sent += batch.words.len() as u64;
-                pair.bytes_sent += (HEADER_BYTES + 8 * batch.words.len()) as u64;
+                self.recorder.borrow_mut().pair(to).batch_sent(batch.words.len(), HEADER_BYTES);
             }
             self.hub.post(to, message);
             posted = true;
@@ -363,25 +322,30 @@ impl<W: Worker> Loop<'_, W> {
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::Started => {
-                    self.started = Some(Instant::now());
+                    self.recorder.borrow_mut().start();
                     observer.started();
                 }
                 Event::Slow { neighbour, waited } => observer.slow(neighbour, waited),
                 Event::Part { from, bytes } => {
-                    if let Err((cause, message)) = observer.part(from, bytes) {
+                    let taken = told(bytes).and_then(|told| match told {
+                        Told::Part(bytes) => observer.part(from, bytes),
+                        Told::Figures(figures) => {
+                            observer.figures(from, *figures);
+                            Ok(())
+                        }
+                    });
+                    if let Err((cause, message)) = taken {
                         self.session.fail(self.epoch.elapsed(), cause, message);
                     }
                 }
             }
         }
-        if let Some(started) = self.started {
-            self.figures.run_ns = nanoseconds(started.elapsed());
-        }
+        self.recorder.borrow_mut().tick();
     }
 
     /// Waits until something has come in: spins shortly, then sleeps.
     fn wait(&mut self, parker: &Parker) {
-        if self.started.is_some() {
+        if self.recorder.borrow().has_started() {
             self.waiting.get_or_insert_with(|| (Instant::now(), self.session.waits_for()));
         }
         let backoff = Backoff::new();
@@ -441,8 +405,4 @@ fn close(port: &Port, hub: &Arc<Hub>, phase: &Phase, shard: ShardId, patience: D
     for (peer, bytes) in wire_bytes {
         figures.pairs.entry(peer).or_default().wire_bytes_sent = bytes;
     }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

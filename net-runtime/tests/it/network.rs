@@ -52,7 +52,7 @@ impl Observer for Watch<'_> {
     }
 }
 
-type Ended = Result<(Toy, Figures), (Stop, Figures)>;
+type Ended = Result<(Toy, Box<Figures>), (Stop, Box<Figures>)>;
 
 /// A system of shards that is to run over sockets, and what happens to it.
 struct Case<'a> {
@@ -142,7 +142,7 @@ impl Case<'_> {
         let figures = ended.into_iter().zip(&expected).map(|(ended, expected)| {
             let (toy, figures) = ended.unwrap();
             assert_eq!(toy.state, *expected);
-            figures
+            *figures
         });
         figures.collect()
     }

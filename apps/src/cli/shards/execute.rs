@@ -7,25 +7,28 @@ use super::super::failure::{Exit, Failure};
 use super::super::files::not_stored;
 use super::super::hosts::{self, NodeFolders, Trace};
 use super::super::load::LoadedApp;
+use super::super::partition::choose;
 use super::super::prepare::Prepared;
 use super::super::progress::Display;
 use super::super::run::{Executed, Ready, Run};
 use super::super::session::Session;
 use super::super::spec::{self, Shards, Spec};
 use super::programs::{Payload, PayloadParts, Programs};
+use super::progress::Teller;
 use super::rank::Rank;
 use super::stop::{not_joined, stopped};
 use crate::hosts::Fleet;
+use crate::sharding::{ShardsReport, window};
 use calendars::CalendarSet;
-use net_runtime::engine::{EngineShard, OutcomeParts, window};
+use net_runtime::engine::{EngineShard, OutcomeParts};
 use net_runtime::proto::rendezvous::Secret;
 use net_runtime::proto::{Cause, Hash, Neighbour, ShardId, Stop, Worker};
 use net_runtime::quic::{Agreement, Figures, Interrupts, Membership, Observer, Port, host, join, run};
-use serde::Serialize;
 use sim_core::engine::{EngineError, Progress, Snapshot};
 use sim_core::program::Program;
-use sim_core::shard::{Carrier, Partition};
+use sim_core::shard::{CutMatrix, Partition};
 use sim_core::{App, RunOptions, Tick, Ticks};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,14 +64,10 @@ impl Host<'_> {
         let Prepared { loaded, machine, calendars, .. } = prepared;
         let Ready { run: asked, app, program, options, store, nodes, .. } = *ready;
         refuse_checkpoints_of_fleet(asked, loaded)?;
-        let partition = Partition::balanced(machine, program, rank.shards, Carrier::Network);
-        if partition.shards() != rank.shards {
-            let message =
-                format!("{} shards are asked for, but only {} can have work", rank.shards, partition.shards());
-            return Err(Failure::new(Exit::Invalid, "shard::count", message).help("ask for fewer shards"));
-        }
+        let partition = choose(asked.partition.as_deref(), Some(rank.shards), machine, program)?;
         let failed = |error: EngineError| explain::run(&error.into());
-        let options = RunOptions { window: windows(ready, &partition).map_err(failed)?, ..options.clone() };
+        let matrix = CutMatrix::new(machine, program, &partition).map_err(failed)?;
+        let options = RunOptions { window: window(&matrix), ..options.clone() };
         let shards = Shards {
             every: every(asked.checkpoint.checkpoint_every)?,
             checkpoints: asked.checkpoint_folder(),
@@ -95,10 +94,19 @@ impl Host<'_> {
         let parts = PayloadParts::new(parts, fleet.map(|(fleet, nodes)| (fleet, nodes.path().to_owned())), &partition);
         let interrupts = signals(&port)?;
         let membership = host(port, &secret, rank.shards, build, files).map_err(|error| not_joined(&error))?;
-        let mut observer = Observed { session, display: Some(display), parts: Some(parts), checkpoints, end };
+        let mut observer = Observed {
+            session,
+            display: Some(display),
+            parts: Some(parts),
+            checkpoints,
+            end,
+            teller: Teller::new(0),
+            figures: BTreeMap::new(),
+        };
         let ended = run(membership, &agreement, neighbours, worker, &interrupts, &mut observer);
         let (parts, stored) = observer.parts.take().expect("shard 0 has parts").finish();
         let store = observer.checkpoints.take().and_then(|checkpoints| checkpoints.store);
+        let mut all = std::mem::take(&mut observer.figures);
         display.end();
         let (figures, tick, failure) = match ended {
             Ok((_, figures)) => (figures, end, None),
@@ -117,10 +125,23 @@ impl Host<'_> {
             let nodes = nodes.map_or(Path::new(""), NodeFolders::path);
             stored.err().map(|error| not_stored(nodes, &error))
         });
-        let mut files = vec![("shards.json", figures_json(&figures, rank.shards))];
-        files.extend(carried.iter().map(|carried| ("tick_times.csv", carried.times())));
+        let files = carried.iter().map(|carried| ("tick_times.csv", carried.times())).collect();
         let clocks = carried.as_ref().map(Carried::json);
-        Ok(Executed { outcome: parts.finish(tick), failure, workers: 1, bytes: program.bytes(), files, clocks })
+        all.insert(ShardId(0), *figures);
+        let tick_seconds = match (loaded.fleet(), &carried) {
+            (Some(fleet), _) => Some(fleet.tick_ns() as f64 * 1e-9),
+            (None, Some(Carried { run, .. })) => {
+                Some((run.end.as_seconds() - run.begin.as_seconds()) / end.0.max(1) as f64)
+            }
+            (None, None) => None,
+        };
+        let programs = |shard: ShardId| {
+            let nodes = loaded.fleet().into_iter().flat_map(Fleet::nodes);
+            nodes.filter(|node| partition.shard_of(node.on) == shard).count() as u64
+        };
+        let report = ShardsReport::new((loaded.app.name(), machine.name()), matrix, all, tick_seconds, programs);
+        let (outcome, shards) = (parts.finish(tick), Some(report));
+        Ok(Executed { outcome, failure, workers: 1, bytes: program.bytes(), files, clocks, shards })
     }
 }
 
@@ -146,7 +167,8 @@ pub(super) fn member(
     let id = ShardId(rank.rank);
     let (worker, neighbours) =
         worker(&app, &program, &options, &shards, id).map_err(|error| explain::run(&error.into()))?;
-    let mut observer = Observed { session, display: None, parts: None, checkpoints: None, end: worker.end() };
+    let (end, teller, figures) = (worker.end(), Teller::new(rank.rank), BTreeMap::new());
+    let mut observer = Observed { session, display: None, parts: None, checkpoints: None, end, teller, figures };
     let fleet = loaded.fleet().zip(fleet.as_ref());
     let nodes = fleet.map(|(fleet, files)| NodeFolders::new(None, fleet, Some(files))).transpose()?;
     let programs = loaded.fleet().zip(nodes.as_ref());
@@ -267,27 +289,6 @@ fn signals(port: &Port) -> Result<Interrupts, Failure> {
     Interrupts::from_signals(port).map_err(failed)
 }
 
-/// Ticks that shards execute at once: half of the least that one of them may be ahead.
-fn windows(ready: &Ready<'_>, partition: &Partition) -> Result<Option<Ticks>, EngineError> {
-    let mut least = None;
-    for id in partition.ids() {
-        let (_, neighbours) = EngineShard::new(ready.app, ready.program, ready.options, partition, id)?;
-        least = neighbours.iter().filter_map(|neighbour| neighbour.lookahead).chain(least).min();
-    }
-    Ok(least.map(window))
-}
-
-/// What shards do and wait for, as a file.
-fn figures_json(figures: &Figures, shards: u32) -> String {
-    #[derive(Serialize)]
-    struct Shards<'a> {
-        version: u32,
-        shards: u32,
-        figures: [&'a Figures; 1],
-    }
-    serde_json::to_string_pretty(&Shards { version: 1, shards, figures: [figures] }).expect("numbers")
-}
-
 /// Follows a run.
 struct Observed<'a, 'd> {
     session: &'a Session,
@@ -298,6 +299,9 @@ struct Observed<'a, 'd> {
     /// On shard 0, unless clocks carry the run.
     checkpoints: Option<Checkpoints<'a>>,
     end: Tick,
+    teller: Teller,
+    /// On shard 0: what shards have measured.
+    figures: BTreeMap<ShardId, Figures>,
 }
 
 impl Observer for Observed<'_, '_> {
@@ -320,7 +324,12 @@ impl Observer for Observed<'_, '_> {
         }
     }
 
-    fn progress(&mut self, position: Tick) {
+    fn figures(&mut self, from: ShardId, figures: Figures) {
+        self.figures.insert(from, figures);
+    }
+
+    fn progress(&mut self, position: Tick, figures: &Figures) {
+        self.teller.tell(position, self.end, figures);
         if let Some(display) = &mut self.display {
             display.note(Progress { tick: position, end: self.end, done: false });
         }

@@ -7,12 +7,16 @@ mod execute;
 mod launch;
 mod network;
 mod programs;
+mod progress;
 mod rank;
+mod report;
 mod shard;
 mod stop;
 mod supervise;
 
 pub(crate) use launch::Launch;
 pub(crate) use network::build;
+pub(crate) use progress::launcher_listens;
+pub(crate) use report::{REPORT_FILE, ShardsJson};
 pub(crate) use shard::{ShardCommand, ShardKey};
 pub(crate) use supervise::local;

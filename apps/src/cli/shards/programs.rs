@@ -140,6 +140,10 @@ impl Worker for Payload<'_> {
         self.engine.ready(limit)
     }
 
+    fn bound(&self) -> Option<(ShardId, Tick)> {
+        self.engine.bound()
+    }
+
     fn advance(&mut self, limit: Tick) -> Result<(), PayloadFault> {
         if let Some(fault) =
             self.programs.as_ref().filter(|programs| programs.failed.is_some()).and_then(Programs::fault)

@@ -5,6 +5,7 @@ use super::super::failure::{Exit, Failure};
 use super::super::files::not_stored;
 use super::super::run::Run;
 use super::super::session::Session;
+use super::progress::Board;
 use super::stop::LastLine;
 use net_runtime::quic::{Identity, Interrupts, write_private};
 use nix::sys::signal::{Signal, kill};
@@ -35,15 +36,16 @@ pub(crate) fn local(session: &Session, run: &Run, shards: u32) -> Result<Option<
         .map_err(|error| Failure::new(Exit::Storage, "launch::secret", error.to_string()))?;
     let interrupts = Interrupts::from_signals_of_process()
         .map_err(|error| Failure::new(Exit::Internal, "launch::signals", error.to_string()))?;
+    let board = Arc::new(Board::new(run.quiet || session.is_json(), shards));
     let start = |rank: u32, more: &[&str]| {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(&words).args(["--rank", &rank.to_string(), "--secret-file"]).arg(&secret).args(more);
         // A Ctrl-C on the terminal is for the launcher, which passes it on once.
-        command.stdin(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+        command.stdin(Stdio::null()).stderr(Stdio::piped()).process_group(0).envs(board.variable());
         if rank > 0 {
             command.stdout(Stdio::null());
         }
-        Process::start(rank, &mut command, session.is_json())
+        Process::start(rank, &mut command, session.is_json(), board.clone())
     };
     let failed =
         |error: std::io::Error| Failure::new(Exit::Internal, "launch::start", format!("cannot start a shard: {error}"));
@@ -66,6 +68,7 @@ pub(crate) fn local(session: &Session, run: &Run, shards: u32) -> Result<Option<
         }
         std::thread::sleep(LOOK);
     }
+    board.clear();
     let resume = || resume(&checkpoints, shards);
     Ok(conclude(processes, resume))
 }
@@ -182,12 +185,12 @@ struct End {
 }
 
 impl Process {
-    fn start(rank: u32, command: &mut Command, quiet: bool) -> std::io::Result<Self> {
+    fn start(rank: u32, command: &mut Command, quiet: bool, board: Arc<Board>) -> std::io::Result<Self> {
         let mut child = command.spawn()?;
         let last = Arc::new(Mutex::new(None));
         let stderr = child.stderr.take().expect("it is piped");
         let told = last.clone();
-        let reader = std::thread::spawn(move || pass_on(rank, stderr, &told, quiet));
+        let reader = std::thread::spawn(move || pass_on(rank, stderr, &told, quiet, &board));
         Ok(Self { rank, child, status: None, last, reader })
     }
 
@@ -214,12 +217,12 @@ impl Process {
 }
 
 /// Passes on what a shard says, with its number before it, but for the last line.
-fn pass_on(rank: u32, stderr: impl Read, told: &Mutex<Option<LastLine>>, quiet: bool) {
+fn pass_on(rank: u32, stderr: impl Read, told: &Mutex<Option<LastLine>>, quiet: bool, board: &Board) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         match serde_json::from_str::<LastLine>(&line) {
             Ok(last) => *told.lock().expect("readers do not panic") = Some(last),
-            Err(_) if quiet => {}
-            Err(_) => eprintln!("shard {rank}: {line}"),
+            Err(_) if board.takes(&line) || quiet => {}
+            Err(_) => board.say(&format!("shard {rank}: {line}")),
         }
     }
 }
