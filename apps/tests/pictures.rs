@@ -43,7 +43,8 @@ fn all() -> Vec<(String, String)> {
         pages.into_iter().enumerate().map(move |(page, text)| (format!("{name} {page}"), text))
     });
     let machines = topologies::all().into_iter().map(|(name, scene)| (name.to_owned(), pictures::topology_svg(&scene)));
-    pages.chain(machines).collect()
+    let runs = scenes::shards::all().into_iter().map(|(name, scene)| (name, pictures::shards_svg(&scene)));
+    pages.chain(machines).chain(runs).collect()
 }
 
 #[test]

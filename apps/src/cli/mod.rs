@@ -36,6 +36,7 @@ mod tree;
 mod verify;
 mod view;
 mod view_json;
+mod view_shards;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};

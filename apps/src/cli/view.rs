@@ -1,17 +1,18 @@
-//! `view`: pictures of calendars and machines, as files or in the terminal.
+//! `view`: pictures of calendars, machines and sharded runs, as files or in the terminal.
 
 use super::failure::{Exit, Failure};
 use super::load;
 use super::prepare::{PrepareArgs, Prepared};
 use super::session::{Session, table};
 use super::view_json::{CalendarJson, TopologyJson};
+use super::view_shards::ShardsDrawing;
 use crate::pictures::{self, CalendarScene, Format, FrameChannels, Layout, PictureError, TopologyScene};
 use calendars::gantt;
 use clap::{Args, Subcommand};
 use sim_core::{Id, Machine};
 use std::path::PathBuf;
 
-/// Draw calendars or a machine, into a file or as text
+/// Draw calendars, a machine, or a sharded run, into a file or as text
 #[derive(Args, Debug)]
 pub(crate) struct View {
     #[command(subcommand)]
@@ -24,6 +25,7 @@ enum What {
     Calendar(Drawing),
     /// Nodes and links; with an application, how busy they are
     Topology(Drawing),
+    Shards(ShardsDrawing),
 }
 
 #[derive(Args, Debug)]
@@ -43,6 +45,7 @@ impl View {
         match &self.what {
             What::Calendar(drawing) => drawing.calendar(session)?,
             What::Topology(drawing) => drawing.topology(session)?,
+            What::Shards(drawing) => drawing.run(session)?,
         }
         Ok(None)
     }
@@ -99,7 +102,7 @@ impl Drawing {
 }
 
 /// Names the files that were written.
-fn report(session: &Session, files: &[PathBuf]) -> Result<(), Failure> {
+pub(crate) fn report(session: &Session, files: &[PathBuf]) -> Result<(), Failure> {
     #[derive(serde::Serialize)]
     struct Files<'a> {
         files: &'a [PathBuf],

@@ -1,4 +1,4 @@
-//! Pictures of calendars, machines and clocks, as SVG and PNG.
+//! Pictures of calendars, machines, clocks and sharded runs, as SVG and PNG.
 //!
 //! Two steps: a *scene* is plain data, made from calendars or by hand; a drawing function lays it out on a canvas of
 //! 1 000 logical pixels and writes it. Files go exactly where the caller says; nothing else is read or written, and equal
@@ -18,6 +18,7 @@
 
 pub mod calendar;
 pub mod clocks;
+pub mod shards;
 pub mod topology;
 
 mod axis;
@@ -29,6 +30,7 @@ mod svg;
 
 pub use calendar::{Bar, BarDetail, CalendarScene, FrameChannels, Lane, LaneKind, LinkLane, NodeLanes};
 pub use clocks::{Band, ClocksScene, Curve, Panel};
+pub use shards::{Crossing, Doing, ShardLane, ShardsScene, Stretch};
 pub use topology::{Layout, TopologyLink, TopologyNode, TopologyScene};
 
 use canvas::Canvas;
@@ -143,6 +145,22 @@ pub fn clocks(scene: &ClocksScene, path: &Path) -> Result<PathBuf, PictureError>
 #[must_use]
 pub fn clocks_svg(scene: &ClocksScene) -> String {
     svg::render(&clocks::draw::canvas(scene))
+}
+
+/// Draws a run in shards into `path` and returns it.
+///
+/// # Errors
+/// [`PictureError`].
+pub fn shards(scene: &ShardsScene, path: &Path) -> Result<PathBuf, PictureError> {
+    let format = Format::of(path)?;
+    write(&shards::draw::canvas(scene), format, path)?;
+    Ok(path.to_owned())
+}
+
+/// A run in shards as an SVG document.
+#[must_use]
+pub fn shards_svg(scene: &ShardsScene) -> String {
+    svg::render(&shards::draw::canvas(scene))
 }
 
 /// The file of page `page` (from 1): the first one has the path as given.
