@@ -4,10 +4,14 @@
 //! absolute times do not travel. A ratio is the median over the pairs, every other figure a median, with the least and
 //! the largest beside it.
 
+mod cut;
 mod naive;
+
+pub use cut::CutCase;
 
 use crate::library::{dense, sparse};
 use crate::pipeline::compile;
+use crate::sharding::LocalError;
 use calendars::lower;
 use naive::NaiveTorus;
 use scheduler::{CompileError, Options};
@@ -91,6 +95,8 @@ pub struct Measurements {
     pub calibration: f64,
     /// The engine under several loads.
     pub engine: Vec<EngineCase>,
+    /// Two shards, by the share of words that cross between them.
+    pub cuts: Vec<CutCase>,
 }
 
 /// Why a benchmark cannot be measured.
@@ -111,16 +117,25 @@ pub enum BenchError {
     /// It does not run.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// It does not run in shards.
+    #[error(transparent)]
+    Shards(#[from] LocalError),
 }
 
 /// Below this two threads do not have two cores.
 const TWO_CORES: f64 = 1.8;
 
-/// Measures tori of the given sides, each figure `repeats` times; `talk` is told what comes next.
+/// Measures tori of the given sides, each figure `repeats` times, and two shards of a torus of side `cut_side`, a multiple of 8,
+/// if there is one; `talk` is told what comes next.
 ///
 /// # Errors
 /// [`BenchError`].
-pub fn measure(sides: &[u32], repeats: usize, mut talk: impl FnMut(&str)) -> Result<Measurements, BenchError> {
+pub fn measure(
+    sides: &[u32],
+    cut_side: Option<u32>,
+    repeats: usize,
+    mut talk: impl FnMut(&str),
+) -> Result<Measurements, BenchError> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     talk("calibration of two threads");
     let calibration = calibrate(repeats);
@@ -131,7 +146,8 @@ pub fn measure(sides: &[u32], repeats: usize, mut talk: impl FnMut(&str)) -> Res
             engine.push(case(side, load, repeats, calibration)?);
         }
     }
-    Ok(Measurements { cores, calibration, engine })
+    let cuts = cut_side.map(|side| cut::sweep(side, repeats, calibration, talk)).transpose()?;
+    Ok(Measurements { cores, calibration, engine, cuts: cuts.unwrap_or_default() })
 }
 
 fn case(side: u32, load: Load, repeats: usize, calibration: f64) -> Result<EngineCase, BenchError> {
@@ -281,7 +297,7 @@ mod tests {
     /// Small tori go through all loads, and both engines do the work that is claimed.
     #[test]
     fn every_load_is_measured() {
-        let measured = measure(&[4], 1, |_| {}).unwrap();
+        let measured = measure(&[4], None, 1, |_| {}).unwrap();
         assert_eq!(measured.engine.len(), 3);
         for case in &measured.engine {
             assert_eq!(case.nodes, 16);

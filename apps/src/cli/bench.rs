@@ -2,7 +2,7 @@
 
 use super::failure::{Exit, Failure};
 use super::session::{Session, grouped, table};
-use crate::benchmarks::{EngineCase, Figure, Measurements, measure};
+use crate::benchmarks::{CutCase, EngineCase, Figure, Measurements, measure};
 
 /// Measure the engine on this host, beside a naive engine and a plain copy
 #[derive(clap::Args, Debug)]
@@ -10,14 +10,25 @@ pub(crate) struct Bench {
     /// Sides of the tori
     #[arg(long, value_name = "SIDE,…", value_delimiter = ',', default_value = "32,256", value_parser = clap::value_parser!(u32).range(2..=1024))]
     sides: Vec<u32>,
+    /// Side of the torus that two shards divide, over QUIC on loopback, with ever more words crossing; a multiple of 8, 0 for none
+    #[arg(long, value_name = "SIDE", default_value_t = 64, value_parser = cut_side)]
+    cut_side: u32,
     /// Measurements per figure
     #[arg(long, value_name = "COUNT", default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..=999))]
     repeats: u16,
 }
 
+fn cut_side(text: &str) -> Result<u32, String> {
+    match text.parse::<u32>() {
+        Ok(side) if side <= 512 && side.is_multiple_of(8) => Ok(side),
+        _ => Err("write a multiple of 8, from 0 to 512".to_owned()),
+    }
+}
+
 impl Bench {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
-        let measured = measure(&self.sides, usize::from(self.repeats), |next| session.talk(next))
+        let cut_side = (self.cut_side > 0).then_some(self.cut_side);
+        let measured = measure(&self.sides, cut_side, usize::from(self.repeats), |next| session.talk(next))
             .map_err(|error| Failure::new(Exit::Invalid, "bench::failed", error.to_string()))?;
         session.print(|| text(&measured), &measured)?;
         Ok(None)
@@ -46,7 +57,36 @@ fn text(measured: &Measurements) -> String {
         "{} cores; two spinning threads are {:.2} times as fast as one after the other\n\n",
         measured.cores, measured.calibration
     );
-    cores + &table(&rows, &[3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+    let mut text = cores + &table(&rows, &[3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    if let Some(case) = measured.cuts.first() {
+        let nodes = grouped(case.nodes as u64);
+        text += &format!("\ntwo shards over QUIC on loopback, {nodes} nodes, by the share of words that cross\n\n");
+        text += &cuts(&measured.cuts);
+    }
+    text
+}
+
+fn cuts(cases: &[CutCase]) -> String {
+    let head =
+        ["crossing", "words/tick", "ticks ahead", "one process", "two shards", "range", "speed-up", "wire", "idle"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for case in cases {
+        let Figure { median, min, max } = case.two_shards;
+        let speedup =
+            format!("{:.2}{}", case.speedup, if case.inconclusive.is_some() { " (inconclusive)" } else { "" });
+        rows.push(vec![
+            format!("{:.0} %", case.crossing * 100.0),
+            grouped(case.words_per_tick.round() as u64),
+            case.lookahead.map_or("-".to_owned(), |ticks| ticks.to_string()),
+            format!("{:.2}", case.one_process.median),
+            format!("{median:.2}"),
+            format!("{min:.2}–{max:.2}"),
+            speedup,
+            case.wire_overhead.map_or("-".to_owned(), |ratio| format!("{ratio:.3}")),
+            format!("{:.0} %", case.idle * 100.0),
+        ]);
+    }
+    table(&rows, &[0, 1, 2, 3, 4, 5, 6, 7, 8])
 }
 
 fn row(case: &EngineCase) -> Vec<String> {

@@ -1,0 +1,188 @@
+//! How fast two shards are, by the share of words that cross between them.
+//!
+//! The load is `dense` on two tori that only a switch joins, which carries nothing. A shard has one of them, but in some rows nodes go to the shards in
+//! turn, like the squares of a chessboard, so that every word there crosses: from no word at all to all of them.
+
+use super::{BenchError, Figure, TWO_CORES, figure};
+use crate::library::dense;
+use crate::pipeline::compile;
+use crate::sharding::{LocalRun, over_loopback};
+use calendars::lower;
+use scheduler::Options;
+use serde::Serialize;
+use sim_core::digest::DigestLevel;
+use sim_core::engine::Engine;
+use sim_core::program::Program;
+use sim_core::shard::{CutMatrix, Partition, ShardId};
+use sim_core::{App, Link, LogicalLatency, Machine, MachineError, Node, NodeId, RunOptions};
+use std::time::Instant;
+
+/// Two shards at one share of crossing words.
+#[derive(Clone, Debug, Serialize)]
+pub struct CutCase {
+    /// Nodes of both tori together.
+    pub nodes: usize,
+    /// Share of all words that cross.
+    pub crossing: f64,
+    /// Words that cross per tick, both ways together.
+    pub words_per_tick: f64,
+    /// Ticks that a shard may be ahead of the other; nothing if no word crosses.
+    pub lookahead: Option<i64>,
+    /// Nanoseconds per node and tick in one process on one thread.
+    pub one_process: Figure,
+    /// The same in two shards over QUIC on loopback.
+    pub two_shards: Figure,
+    /// One process ÷ two shards.
+    pub speedup: f64,
+    /// Why the ratio says little, if it does.
+    pub inconclusive: Option<&'static str>,
+    /// Bytes of packets ÷ bytes of words that crossed.
+    pub wire_overhead: Option<f64>,
+    /// Share of the shards' time that they waited.
+    pub idle: f64,
+}
+
+/// Firings of one measurement, about.
+const FIRINGS: u64 = 8_000_000;
+/// Rows, of eight, in which all words cross.
+const EIGHTHS: [u32; 6] = [0, 1, 2, 4, 6, 8];
+
+/// Measures tori of `side` × `side` nodes, each figure `repeats` times; `side` is a multiple of 8.
+pub(super) fn sweep(
+    side: u32,
+    repeats: usize,
+    calibration: f64,
+    mut talk: impl FnMut(&str),
+) -> Result<Vec<CutCase>, BenchError> {
+    let machine = two_tori(side)?;
+    let app = dense(&machine)?;
+    let compiled = compile(&app, &machine, &Options::default())?;
+    let program = lower(&app, &machine, &compiled.result().calendars)?;
+    drop(compiled);
+    let nodes = machine.nodes().len();
+    let iterations = (FIRINGS / nodes as u64).clamp(100, 4_000);
+    let options = RunOptions { iterations, digest: DigestLevel::Off, ..RunOptions::default() };
+    let bench = CutBench { app: &app, machine: &machine, program: &program, options, repeats };
+    let case = |eighths: u32| {
+        talk(&format!("two shards, {eighths} of 8 rows cross"));
+        let partition = chessboard(&machine, side, side / 8 * eighths);
+        let inconclusive = (calibration < TWO_CORES).then_some("two threads do not get two cores here");
+        bench.case(&partition, inconclusive)
+    };
+    EIGHTHS.into_iter().map(case).collect()
+}
+
+struct CutBench<'a> {
+    app: &'a App,
+    machine: &'a Machine,
+    program: &'a Program,
+    options: RunOptions,
+    repeats: usize,
+}
+
+impl CutBench<'_> {
+    fn case(&self, partition: &Partition, inconclusive: Option<&'static str>) -> Result<CutCase, BenchError> {
+        let Self { app, machine, program, options, repeats } = self;
+        let matrix = CutMatrix::new(machine, program, partition)?;
+        let nodes = machine.nodes().len();
+        let (mut one, mut two, mut idle) = (Vec::new(), Vec::new(), Vec::new());
+        let mut wire_overhead = None;
+        for _ in 0..*repeats {
+            let mut engine = Engine::new(app, program, options)?;
+            let start = Instant::now();
+            engine.advance(u64::MAX)?;
+            let took = start.elapsed().as_secs_f64() * 1e9;
+            let per = nodes as f64 * engine.progress().end.0.max(1) as f64;
+            one.push(took / per);
+            let run = over_loopback(app, program, options, partition, &matrix)?;
+            two.push(run.took.as_secs_f64() * 1e9 / per);
+            idle.push(waited(&run));
+            wire_overhead = overhead(&run);
+        }
+        let ratios: Vec<f64> = one.iter().zip(&two).map(|(one, two)| one / two).collect();
+        let metacycle = matrix.metacycle as f64;
+        Ok(CutCase {
+            nodes,
+            crossing: matrix.words() as f64 / program.frames().max(1) as f64,
+            words_per_tick: matrix.words() as f64 / metacycle,
+            lookahead: matrix.lookahead().map(|ticks| ticks.0),
+            one_process: figure(&one),
+            two_shards: figure(&two),
+            speedup: figure(&ratios).median,
+            inconclusive,
+            wire_overhead,
+            idle: figure(&idle).median,
+        })
+    }
+}
+
+fn waited(run: &LocalRun) -> f64 {
+    let sum = |of: fn(&net_runtime::quic::Figures) -> u64| run.figures.iter().map(of).sum::<u64>() as f64;
+    sum(|figures| figures.wait_ns) / sum(|figures| figures.run_ns).max(1.0)
+}
+
+fn overhead(run: &LocalRun) -> Option<f64> {
+    let pairs = || run.figures.iter().flat_map(|figures| figures.pairs.values());
+    let words: u64 = pairs().map(|pair| pair.words_sent).sum();
+    let bytes: u64 = pairs().map(|pair| pair.wire_bytes_sent).sum();
+    (words > 0).then(|| bytes as f64 / (8 * words) as f64)
+}
+
+/// Two tori of `side` × `side` / 2 nodes each; the last node is a switch between them, because a machine must be connected.
+fn two_tori(side: u32) -> Result<Machine, MachineError> {
+    let half = Machine::torus([side, side / 2]).latency(8);
+    let count = half.nodes().len() as u32;
+    let switch = NodeId(2 * count);
+    let cores = |node: u32| u32::from(node < switch.0);
+    let nodes: Vec<Node> = (0..=2 * count).map(|node| Node::new(format!("n{node}"), cores(node))).collect();
+    let shifted = |shift: u32| {
+        let moved = move |node: NodeId| NodeId(node.0 + shift);
+        half.links().values().map(move |link| Link { source: moved(link.source), target: moved(link.target), ..*link })
+    };
+    let wire = |source, target| Link { source, target, latency: LogicalLatency(8) };
+    let joined = [NodeId(0), NodeId(count)].into_iter().flat_map(|node| [wire(node, switch), wire(switch, node)]);
+    let links: Vec<Link> = shifted(0).chain(shifted(count)).chain(joined).collect();
+    Machine::new("two tori", nodes, links)
+}
+
+/// A torus per shard, but for the first `rows` rows of both: there nodes go to the shards in turn.
+fn chessboard(machine: &Machine, side: u32, rows: u32) -> Partition {
+    let columns = side / 2;
+    let shard = |node: NodeId| {
+        let (torus, inner) = (node.0 / (side * columns), node.0 % (side * columns));
+        let (row, column) = (inner / columns, inner % columns);
+        // The switch, which has nothing to do, comes after both.
+        ShardId(if row < rows { (torus + row + column) % 2 } else { torus % 2 })
+    };
+    Partition::new(machine.nodes().ids().map(shard).collect()).expect("both shards have nodes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From nothing to everything, and always the same work.
+    #[test]
+    fn the_sweep_covers_all_shares() {
+        let cases = sweep(8, 1, 0.0, |_| {}).unwrap();
+        let shares: Vec<f64> = cases.iter().map(|case| case.crossing).collect();
+        assert!(shares.is_sorted(), "{shares:?}");
+        assert_eq!((shares[0], shares[shares.len() - 1]), (0.0, 1.0));
+        assert_eq!((cases[0].lookahead, cases[0].wire_overhead), (None, None));
+        for case in &cases[1..] {
+            assert!(case.lookahead.is_some_and(|ticks| ticks >= 9));
+            assert!(case.wire_overhead.unwrap() > 1.0 && case.inconclusive.is_some());
+        }
+    }
+
+    /// Shards have equally many nodes whatever crosses.
+    #[test]
+    fn chessboards_are_even() {
+        let machine = two_tori(16).unwrap();
+        for rows in [0, 2, 8, 16] {
+            let partition = chessboard(&machine, 16, rows);
+            let hosts = machine.nodes().iter().filter(|(_, node)| node.cores > 0);
+            assert_eq!(hosts.filter(|(node, _)| partition.shard_of(*node) == ShardId(0)).count(), 128);
+        }
+    }
+}
