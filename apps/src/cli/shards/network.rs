@@ -28,8 +28,6 @@ pub(crate) struct NetworkArgs {
     /// Where shard 0 writes its address once it can be reached
     #[arg(long, value_name = "FILE")]
     pub(crate) address_file: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) patience: Patience,
 }
 
 /// For how long shards wait for each other.
@@ -52,7 +50,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 impl NetworkArgs {
     /// A socket for the shard `rank`. Shard 0 says where it is.
-    pub(crate) fn port(&self, rank: Rank) -> Result<Port, Failure> {
+    pub(crate) fn port(&self, rank: Rank, patience: &Patience) -> Result<Port, Failure> {
         let identity = match &self.key {
             Some(path) => Identity::load(path).map_err(|error| key(&error))?,
             None => Identity::fresh(),
@@ -64,8 +62,8 @@ impl NetworkArgs {
             _ => SocketAddr::new(any, 0),
         };
         let options = Options {
-            peer_timeout: Duration::from_secs_f64(self.patience.peer_timeout),
-            join_timeout: Duration::from_secs_f64(self.patience.join_timeout),
+            peer_timeout: Duration::from_secs_f64(patience.peer_timeout),
+            join_timeout: Duration::from_secs_f64(patience.join_timeout),
             ..Options::default()
         };
         let unusable = |error: std::io::Error| {
