@@ -64,6 +64,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "COUNT", conflicts_with = "threads", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) shards: Option<u32>,
     #[command(flatten)]
+    pub(crate) patience: shards::Patience,
+    #[command(flatten)]
     pub(crate) checkpoint: CheckpointArgs,
     /// Results go into this new directory [default: a new one below `out`; none with --format json]
     #[arg(short, long, value_name = "DIR")]
@@ -301,7 +303,10 @@ impl Run {
         }
         match self.shards {
             Some(shards) => shards::local(session, self, shards),
-            None => self.execute(session, |prepared, ready, display| self.on_threads(prepared, ready, display)),
+            None => {
+                self.patience.refuse()?;
+                self.execute(session, |prepared, ready, display| self.on_threads(prepared, ready, display))
+            }
         }
     }
 

@@ -13,6 +13,6 @@ mod stop;
 mod supervise;
 
 pub(crate) use launch::Launch;
-pub(crate) use network::build;
+pub(crate) use network::{Patience, build};
 pub(crate) use shard::{ShardCommand, ShardKey};
 pub(crate) use supervise::local;

@@ -28,19 +28,40 @@ pub(crate) struct NetworkArgs {
     /// Where shard 0 writes its address once it can be reached
     #[arg(long, value_name = "FILE")]
     pub(crate) address_file: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) patience: Patience,
 }
 
-/// For how long shards wait for each other.
-#[derive(clap::Args, Clone, Debug)]
+/// For how long shards wait for each other. Whoever starts shards passes these on.
+#[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct Patience {
-    /// A shard that is silent for so long is lost, and the run stops
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
-    pub(crate) peer_timeout: f64,
-    /// All shards must have come together within this time
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
-    pub(crate) join_timeout: f64,
+    /// A shard that is silent for so long is lost, and the run stops [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    peer_timeout: Option<f64>,
+    /// All shards must have come together within this time [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    join_timeout: Option<f64>,
+}
+
+impl Patience {
+    /// Refuses what is given to a run that has no other shards to wait for.
+    pub(crate) fn refuse(&self) -> Result<(), Failure> {
+        let Some(name) =
+            self.peer_timeout.map(|_| "--peer-timeout").or_else(|| self.join_timeout.map(|_| "--join-timeout"))
+        else {
+            return Ok(());
+        };
+        let message = format!("{name} says how long shards wait for each other, but this run is one process");
+        Err(Failure::new(Exit::Invalid, "usage::arguments", message).help("add --shards, or leave it out"))
+    }
+
+    fn options(&self) -> Options {
+        let default = Options::default();
+        let given = |seconds: Option<f64>, default| seconds.map_or(default, Duration::from_secs_f64);
+        Options {
+            peer_timeout: given(self.peer_timeout, default.peer_timeout),
+            join_timeout: given(self.join_timeout, default.join_timeout),
+            ..default
+        }
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -52,7 +73,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 impl NetworkArgs {
     /// A socket for the shard `rank`. Shard 0 says where it is.
-    pub(crate) fn port(&self, rank: Rank) -> Result<Port, Failure> {
+    pub(crate) fn port(&self, rank: Rank, patience: &Patience) -> Result<Port, Failure> {
         let identity = match &self.key {
             Some(path) => Identity::load(path).map_err(|error| key(&error))?,
             None => Identity::fresh(),
@@ -63,15 +84,10 @@ impl NetworkArgs {
             (None, Some(rendezvous)) if rank.rank == 0 => SocketAddr::new(any, port_of(rendezvous)?),
             _ => SocketAddr::new(any, 0),
         };
-        let options = Options {
-            peer_timeout: Duration::from_secs_f64(self.patience.peer_timeout),
-            join_timeout: Duration::from_secs_f64(self.patience.join_timeout),
-            ..Options::default()
-        };
         let unusable = |error: std::io::Error| {
             Failure::new(Exit::Invalid, "shard::listen", format!("cannot use the address {listen}: {error}"))
         };
-        let port = Port::bind(listen, identity, options).map_err(unusable)?;
+        let port = Port::bind(listen, identity, patience.options()).map_err(unusable)?;
         if let (0, Some(path)) = (rank.rank, &self.address_file) {
             // Whoever waits for the file must find it whole.
             let partial = path.with_extension("partial");

@@ -48,7 +48,7 @@ impl ShardCommand {
 
     fn execute(&self, session: &Session, rank: Rank, progressed: &mut Progressed) -> Result<Option<Exit>, Failure> {
         let (secret, build) = (self.network.secret()?, build()?);
-        let port = self.network.port(rank)?;
+        let port = self.network.port(rank, &self.run.patience)?;
         if rank.rank > 0 {
             let host = self.network.host()?;
             return member(session, rank, port, host, &secret, build, progressed).map(|()| None);

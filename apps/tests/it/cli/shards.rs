@@ -6,6 +6,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -77,12 +78,7 @@ impl Shards {
     /// Waits until all have done some work together: their processors' time grows only then.
     pub(super) fn under_way(&self) {
         for child in &self.children {
-            let busy = || {
-                let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).ok()?;
-                let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-                (fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()? > 30).then_some(())
-            };
-            wait("a start", busy);
+            wait("a start", || (processor_time(child.id())? > 30).then_some(()));
         }
     }
 
@@ -110,6 +106,13 @@ impl Shards {
             );
         }
     }
+}
+
+/// Hundredths of a second that a process has computed.
+fn processor_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    Some(fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()?)
 }
 
 fn secret(folder: &Path, name: &str, text: &str, mode: u32) {
@@ -165,6 +168,30 @@ fn a_pause_is_waited_for_and_a_long_one_is_not() {
     shards.signal(1, Signal::SIGCONT);
     // It finds that it was given up, or that nobody is there any more; in any case it ends by itself.
     assert_eq!(shards.end(1).0, Some(6));
+}
+
+/// The launcher passes on for how long shards wait for each other.
+#[test]
+fn a_launcher_says_how_long_to_wait() {
+    let folder = folder("shards_patience");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidelock"));
+    command.args(["run", "--app", "cd2dat", "--machine", "torus:4x4", "-n", LONG, "--no-results", "--quiet"]);
+    command.args(["--shards", "2", "--peer-timeout", "1.25"]).current_dir(&folder).process_group(0);
+    let launcher = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = launcher.id();
+    let shard = wait("two shards", || {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        children.split_whitespace().nth(1)?.parse().ok()
+    });
+    wait("a start", || (processor_time(shard)? > 30).then_some(()));
+    // The launcher ends it when nobody waits for it any more.
+    kill(Pid::from_raw(i32::try_from(shard).unwrap()), Signal::SIGSTOP).unwrap();
+    let output = launcher.wait_with_output().unwrap();
+    let told = super::told(&output);
+    assert_eq!(output.status.code(), Some(6), "{told}");
+    assert!(told.contains("shard 1") && told.contains("1.25s"), "{told}");
+    let output = super::tidelock("run --app cd2dat --machine torus:4x4 -n 1 --peer-timeout 5", &folder);
+    assert_eq!(output.status.code(), Some(2), "{}", super::told(&output));
 }
 
 #[test]
