@@ -15,6 +15,7 @@ mod clocks;
 mod compile;
 mod coupled;
 mod diff;
+mod doctor;
 mod explain;
 mod failure;
 mod files;
@@ -73,6 +74,7 @@ enum Command {
     Clocks(clocks::Clocks),
     Boot(boot::BootCommand),
     Bench(bench::Bench),
+    Doctor(doctor::Doctor),
 }
 
 impl Command {
@@ -93,6 +95,7 @@ impl Command {
             Self::Clocks(command) => command.run(session),
             Self::Boot(command) => command.run(session),
             Self::Bench(command) => command.run(session),
+            Self::Doctor(command) => command.run(session),
         }
     }
 }
