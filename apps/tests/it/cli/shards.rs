@@ -33,8 +33,12 @@ impl Drop for Shards {
 }
 
 fn start(folder: &Path, rank: usize, count: usize, words: &str, address: &str) -> Child {
+    start_with(folder, rank, count, &format!("{words} --no-results"), address)
+}
+
+fn start_with(folder: &Path, rank: usize, count: usize, words: &str, address: &str) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidelock"));
-    command.args(["shard", "--app", "cd2dat", "--machine", "torus:4x4", "--no-results", "--format", "json"]);
+    command.args(["shard", "--app", "cd2dat", "--machine", "torus:4x4", "--format", "json"]);
     command.args(words.split_whitespace());
     command.args(["--rank", &rank.to_string(), "--shards", &count.to_string(), "--secret-file", "secret"]);
     command.args(["--listen", "127.0.0.1:0"]);
@@ -109,7 +113,7 @@ impl Shards {
 }
 
 /// Hundredths of a second that a process has computed.
-fn processor_time(pid: u32) -> Option<u64> {
+pub(super) fn processor_time(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     Some(fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()?)
@@ -192,6 +196,47 @@ fn a_launcher_says_how_long_to_wait() {
     assert!(told.contains("shard 1") && told.contains("1.25s"), "{told}");
     let output = super::tidelock("run --app cd2dat --machine torus:4x4 -n 1 --peer-timeout 5", &folder);
     assert_eq!(output.status.code(), Some(2), "{}", super::told(&output));
+}
+
+/// A shard that stands still for three seconds changes nothing.
+#[test]
+fn a_pause_leaves_no_trace() {
+    let words = "--app cd2dat --machine torus:4x4 -n 20000";
+    let mut shards = Shards::start("shards_pause_digest", 3, "-n 20000");
+    let one = succeed(&format!("run {words}"), &shards.folder);
+    shards.under_way();
+    shards.signal(1, Signal::SIGSTOP);
+    std::thread::sleep(3 * SECOND);
+    assert!(shards.children.iter_mut().all(|child| child.try_wait().unwrap().is_none()), "they wait");
+    shards.signal(1, Signal::SIGCONT);
+    for rank in 0..3 {
+        assert_eq!(shards.end(rank).0, Some(0));
+    }
+    let many: Value = serde_json::from_slice(&fs::read(shards.folder.join("out.0")).unwrap()).unwrap();
+    assert_eq!((&many["digest"], &many["stream_digest"]), (&one["digest"], &one["stream_digest"]));
+}
+
+/// Shard 0 keeps what a run leaves; once the others have given it up, it leaves nothing.
+#[test]
+fn who_was_given_up_writes_nothing() {
+    let folder = folder("shards_given_up");
+    secret(&folder, "secret", "of this test", 0o600);
+    let results = "-o results --checkpoints ck";
+    let words = format!("-n {LONG} --peer-timeout 1.5");
+    let mut shards = Shards { children: vec![start_with(&folder, 0, 3, &format!("{words} {results}"), "")], folder };
+    let address = shards.address();
+    for rank in 1..3 {
+        shards.children.push(start_with(&shards.folder, rank, 3, &format!("{words} --no-results"), &address));
+    }
+    shards.under_way();
+    shards.signal(0, Signal::SIGSTOP);
+    shards.all_end(Some(0), 6, 0);
+    shards.signal(0, Signal::SIGCONT);
+    let (code, last) = shards.end(0);
+    assert_eq!(code, Some(6), "{last}");
+    let left = fs::read_dir(&shards.folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let left: Vec<String> = left.filter(|name| name.contains("results") || name.contains("ck")).collect();
+    assert_eq!(left, [""; 0], "{last}");
 }
 
 #[test]
