@@ -15,6 +15,7 @@ mod clocks;
 mod compile;
 mod coupled;
 mod diff;
+mod doctor;
 mod explain;
 mod failure;
 mod files;
@@ -62,9 +63,8 @@ enum Command {
     Check(check::Check),
     Compile(compile::Compile),
     Run(run::Run),
-    Launch(shards::Launch),
+    Launch(Box<shards::Launch>),
     Shard(Box<shards::ShardCommand>),
-    ShardKey(shards::ShardKey),
     Verify(verify::Verify),
     View(view::View),
     Apps(apps::Apps),
@@ -74,6 +74,7 @@ enum Command {
     Clocks(clocks::Clocks),
     Boot(boot::BootCommand),
     Bench(bench::Bench),
+    Doctor(doctor::Doctor),
 }
 
 impl Command {
@@ -85,7 +86,6 @@ impl Command {
             Self::Run(command) => command.run(session),
             Self::Launch(command) => command.run(session),
             Self::Shard(command) => command.run(session),
-            Self::ShardKey(command) => command.run(session),
             Self::Verify(command) => command.run(session),
             Self::View(command) => command.run(session),
             Self::Apps(command) => command.run(session),
@@ -95,6 +95,7 @@ impl Command {
             Self::Clocks(command) => command.run(session),
             Self::Boot(command) => command.run(session),
             Self::Bench(command) => command.run(session),
+            Self::Doctor(command) => command.run(session),
         }
     }
 }

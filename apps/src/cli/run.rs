@@ -242,7 +242,10 @@ impl Run {
         }
         match self.shards {
             Some(shards) => shards::local(session, self, shards),
-            None => self.execute(session, |prepared, ready, display| self.on_threads(prepared, ready, display)),
+            None => {
+                self.patience.refuse()?;
+                self.execute(session, |prepared, ready, display| self.on_threads(prepared, ready, display))
+            }
         }
     }
 

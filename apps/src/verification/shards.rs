@@ -3,7 +3,7 @@
 use super::{Subject, Transport, VerifyError};
 use net_runtime::engine::{EngineShard, OutcomeParts, window};
 use net_runtime::memory::{self, Weather};
-use net_runtime::proto::rendezvous::Secret;
+use net_runtime::proto::rendezvous::{Secret, Trust};
 use net_runtime::proto::session::{Config, Event, Phase};
 use net_runtime::proto::{Cause, Hash, Neighbour, ShardId, Stop, Worker};
 use net_runtime::quic::{Agreement, Files, Identity, Interrupts, Membership, Observer, Options, Port, host, join, run};
@@ -84,18 +84,18 @@ impl<'a> Shards<'a> {
             let options = Options { peer_timeout: PATIENCE, join_timeout: PATIENCE, slow: PATIENCE };
             Port::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Identity::fresh(), options).map_err(network)
         };
-        let (first, secret) = (bind()?, Secret::new(Identity::secret_text().as_bytes()));
+        let (first, trust) = (bind()?, Trust::Secret(Secret::new(Identity::secret_text().as_bytes())));
         let (address, shards) = (first.address().map_err(network)?, self.partition.shards());
         thread::scope(|scope| {
             let mut others = Vec::new();
             for id in self.partition.ids().skip(1) {
-                let (port, secret) = (bind()?, &secret);
+                let (port, trust) = (bind()?, &trust);
                 others.push(scope.spawn(move || {
-                    let (membership, _) = join(port, address, secret, id, shards, BUILD)?;
+                    let (membership, _) = join(port, address, trust, id, shards, BUILD)?;
                     self.member(membership, None).map(drop)
                 }));
             }
-            let membership = host(first, &secret, shards, BUILD, Files::new())?;
+            let membership = host(first, &trust, shards, BUILD, Files::new())?;
             let mut parts = self.parts()?;
             let tick = self.member(membership, Some(&mut parts));
             let others = others.into_iter().map(|other| other.join().expect("a shard reports its faults"));

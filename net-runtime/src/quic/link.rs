@@ -17,7 +17,7 @@ use sim_core::Tick;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -36,6 +36,8 @@ pub(super) struct Hub {
     /// A [`Cause`] for which the run is to end, as its exit code; 0 if there is none.
     pub(super) alarm: AtomicU8,
     pub(super) links: Mutex<BTreeMap<ShardId, Link>>,
+    /// When this process was last seen to run.
+    awake: Mutex<Instant>,
 }
 
 /// Messages that wait for the thread that computes, at most. Who sends more waits.
@@ -51,7 +53,18 @@ impl Hub {
             news: Notify::new(),
             alarm: AtomicU8::new(0),
             links: Mutex::default(),
+            awake: Mutex::new(Instant::now()),
         }
+    }
+
+    /// Whether this process has stood still for longer than `limit`; from then on for good. To be asked more often than that.
+    pub(super) fn overslept(&self, limit: Duration) -> bool {
+        let mut awake = self.awake.lock().expect("nobody panics while holding it");
+        let overslept = awake.elapsed() > limit;
+        if !overslept {
+            *awake = Instant::now();
+        }
+        overslept
     }
 
     /// For the thread that computes: what has come in.
@@ -268,6 +281,10 @@ impl Plan {
         hub.links.lock().expect("nobody panics while holding links").insert(peer, link);
         hub.put(peer, Input::Connected).await;
         let ended = connection.closed().await;
+        if hub.overslept(self.peer_timeout) {
+            // It is not the other side that was silent.
+            return hub.alarm(Cause::Expelled);
+        }
         hub.put(peer, self.lost(peer, &ended)).await;
     }
 

@@ -4,15 +4,16 @@
 //! they need, and keeps the results. The others need to know where it is, and the secret of the run.
 
 mod execute;
-mod launch;
+pub(crate) mod launch;
+mod manifest;
 mod network;
+mod orders;
 mod programs;
 mod rank;
 mod shard;
 mod stop;
 mod supervise;
 
-pub(crate) use launch::Launch;
-pub(crate) use network::{Patience, build};
-pub(crate) use shard::{ShardCommand, ShardKey};
-pub(crate) use supervise::local;
+pub(crate) use launch::{Launch, local};
+pub(crate) use network::{Patience, build, resolve, secret_of_stdin};
+pub(crate) use shard::ShardCommand;
