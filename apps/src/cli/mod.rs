@@ -22,6 +22,7 @@ mod hosts;
 mod load;
 mod machine;
 mod new;
+mod prepare;
 mod progress;
 mod results;
 mod run;

@@ -4,7 +4,8 @@ use super::compile::{ReportJson, write_calendars};
 use super::failure::{Failure, FailureJson};
 use super::files::{NewFolder, is_free};
 use super::load::Origin;
-use super::run::{Prepared, Run, RunJson};
+use super::prepare::Prepared;
+use super::run::{Run, RunJson};
 use super::schedule_json::ScheduleJson;
 use super::session::{Session, counted};
 use super::tokens;
@@ -233,10 +234,10 @@ impl Run {
             app: origin(loaded),
             machine: machine.name(),
             iterations,
-            calendars: self.calendars.as_ref().map(file),
-            max_unroll: self.compile.max_unroll,
-            pins: self.compile.pins.as_ref().map(file),
-            token_bits: self.app.token_bits,
+            calendars: self.what.calendars.as_ref().map(file),
+            max_unroll: self.what.compile.max_unroll,
+            pins: self.what.compile.pins.as_ref().map(file),
+            token_bits: self.what.app.token_bits,
             channels: self.channels_resolved(&loaded.app).to_owned(),
             digest: self.level().to_string(),
             record: self.record.as_deref(),

@@ -1,27 +1,24 @@
 //! `run`: compiles (or loads calendars), executes, and keeps what came out.
 
-use super::args::{AppArgs, CompileArgs, MachineArgs};
 use super::checkpoint::{CheckpointArgs, Keeper, Resumed, Start, Stopped, Store};
 use super::coupled::{Carried, CarriedJson, Coupled};
 use super::failure::{Exit, Failure};
 use super::hosts::{self, NodeFolders};
-use super::load::{self, LoadedApp};
+use super::prepare::{PrepareArgs, Prepared};
 use super::progress::Display;
 use super::results::{self, Place, Results};
 use super::session::{Object, Session, counted, facts, grouped, iterations, scaled, table, ticks};
 use super::spec::FleetFiles;
 use super::{channels, explain, files, shards, spec, tokens};
 use crate::pipeline::{Iterations, RunError, feed, recorded};
-use calendars::{CalendarSet, Verified};
+use calendars::CalendarSet;
 use net_runtime::quic::Files;
-use scheduler::schedule::Schedule;
-use scheduler::{Compiled, Report};
 use serde::Serialize;
 use sim_core::digest::DigestLevel;
 use sim_core::engine::{Engine, EngineError};
 use sim_core::program::Program;
 use sim_core::shard::Partition;
-use sim_core::{ActorState, App, ChannelId, Id, Machine, Outcome, RunOptions, Tick};
+use sim_core::{ActorState, App, ChannelId, Id, Outcome, RunOptions, Tick};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -30,20 +27,13 @@ use std::time::{Duration, Instant};
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Run {
     #[command(flatten)]
-    pub(crate) app: AppArgs,
-    #[command(flatten)]
-    pub(crate) machine: MachineArgs,
-    #[command(flatten)]
-    pub(crate) compile: CompileArgs,
+    pub(crate) what: PrepareArgs,
     /// Number of iterations of the graph; a fleet of programs says itself how long it runs
     #[arg(short = 'n', long, value_name = "COUNT")]
     pub(crate) iterations: Option<u64>,
     /// What is written down of the system calls of a fleet's programs
     #[arg(long, value_enum, default_value_t)]
     pub(crate) trace: hosts::Trace,
-    /// Calendars that `compile` or `run` kept, instead of compiling; they are verified first
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["pins", "max_unroll"])]
-    pub(crate) calendars: Option<PathBuf>,
     /// Clocks that carry the run (RON or JSON): they are booted, and every buffer is watched; without --machine the
     /// application is compiled for the machine that they make. If a buffer fails, threads execute up to that tick, shards nothing
     #[arg(long, value_name = "SPEC")]
@@ -124,57 +114,6 @@ pub(crate) fn input(text: &str) -> Result<(String, PathBuf), String> {
         Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), file.into())),
         _ => Err("write it like `mic=samples.f32`".to_owned()),
     }
-}
-
-/// An application with calendars for a machine.
-pub(crate) struct Prepared {
-    pub(crate) loaded: LoadedApp,
-    pub(crate) machine: Machine,
-    pub(crate) calendars: CalendarSet,
-    pub(crate) verified: Verified,
-    /// How good the calendars are, if they were made just now.
-    pub(crate) report: Option<Report>,
-    /// The schedule, if it was listed.
-    pub(crate) schedule: Option<Schedule>,
-    /// How long compiling or verifying took.
-    pub(crate) took: Duration,
-}
-
-/// Compiles, or loads the calendars in `folder` and verifies them. A schedule is `listed` only if somebody will look at it.
-pub(crate) fn prepare(
-    session: &Session,
-    app: &AppArgs,
-    machine: &MachineArgs,
-    compile: &CompileArgs,
-    folder: Option<&Path>,
-    listed: bool,
-) -> Result<Prepared, Failure> {
-    prepare_for(session, app, load::machine_for(app, machine, folder)?, compile, folder, listed)
-}
-
-fn prepare_for(
-    session: &Session,
-    app: &AppArgs,
-    machine: Machine,
-    compile: &CompileArgs,
-    folder: Option<&Path>,
-    listed: bool,
-) -> Result<Prepared, Failure> {
-    let loaded = load::app(session, app, Some(&machine), folder)?;
-    let start = Instant::now();
-    let (calendars, verified, report, schedule) = match folder {
-        Some(folder) => {
-            let (calendars, verified) = load::verified(folder, &loaded.app, &machine)?;
-            (calendars, verified, None, None)
-        }
-        None => {
-            let compiled =
-                load::compile(session, compile, &loaded, &machine, listed && results::keeps_calendars(&machine))?;
-            let Compiled { schedule, calendars, verified, report, .. } = compiled;
-            (calendars, verified, Some(report), schedule)
-        }
-    };
-    Ok(Prepared { loaded, machine, calendars, verified, report, schedule, took: start.elapsed() })
 }
 
 /// What an engine needs.
@@ -293,9 +232,9 @@ struct ChannelJson {
 impl Run {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
         // A file that is not there is told when it is read.
-        let there = self.app.graph.as_ref().is_none_or(|path| path.exists());
+        let there = self.what.app.graph.as_ref().is_none_or(|path| path.exists());
         let known = self.iterations.is_some() || self.checkpoint.resume.is_some();
-        if !known && there && hosts::fleet_source(self.app.graph.as_deref())?.is_none() {
+        if !known && there && hosts::fleet_source(self.what.app.graph.as_deref())?.is_none() {
             let failure = Failure::new(Exit::Invalid, "usage::arguments", "the number of iterations is not given");
             return Err(failure.help("add --iterations, such as --iterations 100"));
         }
@@ -417,12 +356,11 @@ impl Run {
 
     /// Application and calendars, for the machine that clocks make if no other is named.
     fn prepare(&self, session: &Session, coupled: Option<&Coupled>, listed: bool) -> Result<Prepared, Failure> {
-        let here = || prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref(), listed);
-        let Some(coupled) = coupled else { return here() };
-        if self.machine.machine.is_none() && self.calendars.is_none() {
-            return prepare_for(session, &self.app, coupled.machine.clone(), &self.compile, None, listed);
+        let Some(coupled) = coupled else { return self.what.prepare(session, listed) };
+        if self.what.machine.machine.is_none() && self.what.calendars.is_none() {
+            return self.what.prepare_for(session, coupled.machine.clone(), listed);
         }
-        let prepared = here()?;
+        let prepared = self.what.prepare(session, listed)?;
         coupled.check(&prepared.machine)?;
         Ok(prepared)
     }

@@ -1,9 +1,9 @@
 //! `verify`: the same run in several modes, and the first difference if there is one.
 
-use super::args::{AppArgs, CompileArgs, MachineArgs};
 use super::explain;
 use super::failure::{Exit, Failure};
-use super::run::{self, Level, Prepared};
+use super::prepare::{PrepareArgs, Prepared};
+use super::run::{self, Level};
 use super::session::{Session, counted, facts, grouped, iterations, table};
 use crate::pipeline::Iterations;
 use crate::verification::{
@@ -20,17 +20,10 @@ use std::path::PathBuf;
 #[derive(clap::Args, Debug)]
 pub(crate) struct Verify {
     #[command(flatten)]
-    app: AppArgs,
-    #[command(flatten)]
-    machine: MachineArgs,
-    #[command(flatten)]
-    compile: CompileArgs,
+    what: PrepareArgs,
     /// Number of iterations of the graph
     #[arg(short = 'n', long, value_name = "COUNT")]
     iterations: u64,
-    /// Calendars that `compile` or `run` kept, instead of compiling; they are verified first
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["pins", "max_unroll"])]
-    calendars: Option<PathBuf>,
     /// Numbers of threads to run with, exactly, as far as there are nodes
     #[arg(short, long, value_name = "COUNT,…", value_delimiter = ',', default_value = "1,2,3,8")]
     threads: Vec<NonZeroU32>,
@@ -138,8 +131,7 @@ struct EventJson<'a> {
 
 impl Verify {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
-        let prepared =
-            run::prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref(), false)?;
+        let prepared = self.what.prepare(session, false)?;
         if prepared.loaded.fleet().is_some() {
             let message = "a fleet of programs is not executed by modes that repeat firings";
             return Err(Failure::new(Exit::Invalid, "usage::fleet", message)

@@ -1,9 +1,8 @@
 //! `view`: pictures of calendars and machines, as files or in the terminal.
 
-use super::args::{AppArgs, CompileArgs, MachineArgs};
 use super::failure::{Exit, Failure};
 use super::load;
-use super::run::{Prepared, prepare};
+use super::prepare::{PrepareArgs, Prepared};
 use super::session::{Session, table};
 use super::view_json::{CalendarJson, TopologyJson};
 use crate::pictures::{self, CalendarScene, Format, FrameChannels, Layout, PictureError, TopologyScene};
@@ -30,14 +29,7 @@ enum What {
 #[derive(Args, Debug)]
 struct Drawing {
     #[command(flatten)]
-    app: AppArgs,
-    #[command(flatten)]
-    machine: MachineArgs,
-    #[command(flatten)]
-    compile: CompileArgs,
-    /// Calendars that `compile` or `run` kept, instead of compiling
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["pins", "max_unroll"])]
-    calendars: Option<PathBuf>,
+    what: PrepareArgs,
     /// Picture to write, .svg or .png [default: text in the terminal]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -57,10 +49,6 @@ impl View {
 }
 
 impl Drawing {
-    fn prepare(&self, session: &Session) -> Result<Prepared, Failure> {
-        prepare(session, &self.app, &self.machine, &self.compile, self.calendars.as_deref(), false)
-    }
-
     /// Finds out before any work that the picture cannot be drawn.
     fn check_output(&self) -> Result<(), Failure> {
         match &self.output {
@@ -71,7 +59,7 @@ impl Drawing {
 
     fn calendar(&self, session: &Session) -> Result<(), Failure> {
         self.check_output()?;
-        let Prepared { loaded, machine, calendars, verified, .. } = self.prepare(session)?;
+        let Prepared { loaded, machine, calendars, verified, .. } = self.what.prepare(session, false)?;
         let scene = || {
             let frames = FrameChannels::new(&machine, &calendars, &verified);
             CalendarScene::new(&loaded.app, &machine, &calendars, &frames)
@@ -89,12 +77,12 @@ impl Drawing {
 
     fn topology(&self, session: &Session) -> Result<(), Failure> {
         self.check_output()?;
-        let with_app = self.app.graph.is_some() || self.app.app.is_some() || self.calendars.is_some();
-        let (machine, calendars) = if with_app || session.own.is_some() && self.machine.machine.is_some() {
-            let prepared = self.prepare(session)?;
+        let with_app = self.what.names_app() || self.what.calendars.is_some();
+        let (machine, calendars) = if with_app || session.own.is_some() && self.what.machine.machine.is_some() {
+            let prepared = self.what.prepare(session, false)?;
             (prepared.machine, Some(prepared.calendars))
         } else {
-            (load::machine(&self.machine, None)?, None)
+            (load::machine(&self.what.machine, None)?, None)
         };
         let scene = TopologyScene::new(&machine, calendars.as_ref(), Layout::of(&machine));
         if let Some(path) = &self.output {
