@@ -1,7 +1,7 @@
 //! Distances between nodes over the best path: in ticks from a word being readable at one node to being readable at another,
 //! or in hops.
 
-use crate::problem::{components, stays_together};
+use crate::together::{components, stays_together};
 use sim_core::{App, Id, LinkId, Machine, NodeId};
 use std::cell::{Ref, RefCell};
 use std::cmp::Reverse;

@@ -14,6 +14,7 @@ mod ring;
 mod routing;
 pub mod schedule;
 mod slotting;
+mod together;
 
 pub use bounds::{Bound, BoundKind};
 pub use compile::{CompileError, Compiled, Options, Report, Warning, compile};

@@ -5,8 +5,9 @@
 
 use crate::analysis::{DependencyId, FiringId, max_cycle_ratio};
 use crate::distance::UNREACHABLE;
-use crate::problem::{LOCAL, Problem, components};
+use crate::problem::{LOCAL, Problem};
 use crate::routing::{Flow, NoPath, Routes, route};
+use crate::together::components;
 use num_rational::Ratio;
 use sim_core::{Id, IdVec, Machine, NodeId};
 use std::collections::{BTreeSet, BinaryHeap};

@@ -3,9 +3,8 @@
 use crate::analysis::{DependencyId, FiringGraph, FiringId};
 use crate::distance::Distances;
 use crate::routing::Flow;
-use petgraph::algo::kosaraju_scc;
-use petgraph::graph::DiGraph;
-use sim_core::{ActorId, App, Channel, ChannelId, Id, IdVec, Machine, NodeId};
+use crate::together::{components, stays_together};
+use sim_core::{ActorId, App, ChannelId, Id, IdVec, Machine, NodeId};
 use std::collections::BTreeMap;
 
 /// The firings of U iterations on one machine.
@@ -182,32 +181,3 @@ impl<'a> Problem<'a> {
 
 /// Flow of a dependency that needs no link.
 pub(crate) const LOCAL: u32 = u32::MAX;
-
-/// An actor with state has one home; one whose self-channel lets no two firings overlap would pay a hop per firing elsewhere.
-pub(crate) fn stays_together(app: &App, actor: ActorId) -> bool {
-    let serial = |channel: &Channel| {
-        let tokens = u64::from(channel.consume.iter().copied().max().unwrap_or(0));
-        channel.target == actor && channel.initial.count < 2 * tokens
-    };
-    app.actors()[actor].has_state() || app.outputs(actor).iter().any(|&c| serial(&app.channels()[c]))
-}
-
-/// Strongly connected components in topological order, members ascending.
-pub(crate) fn components(nodes: usize, edges: impl Iterator<Item = (u32, u32)>) -> Vec<Vec<usize>> {
-    let mut graph: DiGraph<(), ()> = DiGraph::with_capacity(nodes, 0);
-    for _ in 0..nodes {
-        graph.add_node(());
-    }
-    for (from, to) in edges {
-        graph.add_edge(from.into(), to.into(), ());
-    }
-    let mut found: Vec<Vec<usize>> = kosaraju_scc(&graph)
-        .into_iter()
-        .map(|c| c.into_iter().map(petgraph::graph::NodeIndex::index).collect())
-        .collect();
-    found.reverse();
-    for members in &mut found {
-        members.sort_unstable();
-    }
-    found
-}

@@ -9,7 +9,7 @@ mod partition;
 mod progress;
 mod sync;
 
-pub(crate) use cut::Cursor;
+pub(crate) use cut::{Block, Cursor};
 pub use cut::{Cut, CutFrame};
 pub use partition::{Partition, PartitionError};
 pub use progress::{Progress, Waiting};

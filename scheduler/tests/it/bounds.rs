@@ -1,9 +1,9 @@
 //! Laws of the bounds that every schedule is printed with, and of how close it comes to them.
 
-use crate::graphs::{actor, acyclic_draft, app, cases, channel};
+use crate::graphs::{Draft, actor, acyclic_draft, app, cases, channel, ordered_draft};
 use crate::machines::connected_wiring;
 use proptest::prelude::*;
-use scheduler::{Options, compile};
+use scheduler::{Options, Report, compile};
 use sim_core::Machine;
 
 proptest! {
@@ -12,10 +12,31 @@ proptest! {
     /// With memory enough, placement and routing decide, however many cores a node has: the bound counts whole firings.
     #[test]
     fn acyclic_graphs_meet_the_placed_bound(draft in acyclic_draft(), wiring in connected_wiring()) {
-        let compiled = compile(&draft.app(), &wiring.machine(), &Options::default());
-        let report = compiled.map_err(|error| TestCaseError::fail(error.to_string()))?.report;
+        let report = report(&draft, &wiring.machine())?;
         prop_assert_eq!(report.gap(), 0.0, "{}", report);
     }
+
+    /// Firings that must not overlap need no more time on nodes with one core.
+    #[test]
+    fn ordered_actors_meet_it_on_single_cores(draft in ordered_draft(), wiring in connected_wiring()) {
+        let report = report(&draft, &wiring.machine().cores(1))?;
+        prop_assert_eq!(report.gap(), 0.0, "{}", report);
+    }
+
+    /// On several cores, what is left of a packing may be in an order that a chain of firings cannot follow: that costs less
+    /// than a firing.
+    #[test]
+    fn ordered_actors_cost_less_than_a_firing(draft in ordered_draft(), wiring in connected_wiring()) {
+        let report = report(&draft, &wiring.machine())?;
+        let longest = draft.actors.iter().flat_map(|actor| actor.exec.iter()).max().copied().unwrap_or(1).max(1);
+        let excess = report.iteration_period - report.placed_bound.ticks;
+        prop_assert!(excess < (longest as i64).into(), "{}", report);
+    }
+}
+
+fn report(draft: &Draft, machine: &Machine) -> Result<Report, TestCaseError> {
+    let compiled = compile(&draft.app(), machine, &Options::default());
+    Ok(compiled.map_err(|error| TestCaseError::fail(error.to_string()))?.report)
 }
 
 /// Three firings of 4 ticks, one after the other, beside one of 5 and one of 9: on two cores 13 ticks are enough only if the

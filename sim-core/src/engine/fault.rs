@@ -14,11 +14,11 @@ pub struct PlantedFault {
 }
 
 impl PlantedFault {
-    /// Which frame of `cut` it is, and which activation, at metacycles of `metacycle` ticks.
-    pub(super) fn in_cut(self, cut: &Cut, metacycle: i64) -> Option<(usize, i64)> {
+    /// Which frame of `cut` it is, and in which metacycle, at metacycles of `length` ticks.
+    pub(super) fn in_cut(self, cut: &Cut, length: i64) -> Option<(usize, i64)> {
         let Self { link, sent } = self;
-        let (slot, metacycle) = (sent.0.rem_euclid(metacycle), sent.0.div_euclid(metacycle));
+        let (slot, metacycle) = (sent.0.rem_euclid(length), sent.0.div_euclid(length));
         let frame = cut.frames().iter().position(|frame| (frame.slot, frame.link) == (slot, link))?;
-        Some((frame, cut.frames()[frame].activation(metacycle)))
+        Some((frame, metacycle))
     }
 }

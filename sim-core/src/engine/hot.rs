@@ -5,7 +5,7 @@
 //! into the consumer's inputs, which stay in the cache: [`RING_BYTES_PER_FRAME`] of them touch rings. Nothing here
 //! allocates, idle slots cost nothing, and a run of firings costs one virtual call.
 
-use super::layout::{FiringShape, Layout, NodePlan, ReadShape, Turn};
+use super::layout::{FiringShape, Layout, NodePlan, Pattern, ReadShape, Turn};
 use super::observe::Tap;
 use super::trace::Event;
 use super::window::Visit;
@@ -19,6 +19,9 @@ use std::ops::Range;
 
 /// Bytes of rings that a frame of one word touches: written once by its producer, read once by its consumer.
 pub const RING_BYTES_PER_FRAME: usize = 16;
+
+/// Firings in a run up to which it does not pay to prepare columns.
+const FEW_RUNS: usize = 2;
 
 /// Everything that ticks change.
 pub(super) struct Stage<'a> {
@@ -206,12 +209,12 @@ fn fire<const EVENTS: bool>(
     let sources = &layout.sources[node.sources as usize..];
     let inputs = &mut stage.inputs[..runs * input_words];
     let arena = Arena { words: &stage.words, stands: &stage.stands, after };
-    if firing.even {
-        by_width!(input_words, gather_rows(reads, sources, &arena, inputs), {
+    match firing.pattern {
+        Pattern::Even | Pattern::Single if runs <= FEW_RUNS => gather_single(reads, sources, &arena, inputs),
+        Pattern::Even => by_width!(input_words, gather_rows(reads, sources, &arena, inputs), {
             gather(reads, sources, &arena, inputs, input_words);
-        });
-    } else if input_words > 0 {
-        gather(reads, sources, &arena, inputs, input_words);
+        }),
+        Pattern::Single | Pattern::Any => gather(reads, sources, &arena, inputs, input_words),
     }
     let stride = firing.rows.stride as usize;
     let start = (node.block.wrapping_add(firing.rows.offset)) as usize + row as usize * stride;
@@ -360,13 +363,34 @@ fn gather(reads: &[ReadShape], sources: &[u32], arena: &Arena<'_>, inputs: &mut 
         let (stride, words) = (read.ring.stride as usize, read.words as usize);
         let (mut row, mut left) = arena.stands.row(read.ring.turn, arena.after);
         for inputs in inputs[column..].chunks_mut(width) {
-            inputs[..words].copy_from_slice(&arena.words[base + row as usize * stride..][..words]);
+            let place = base + row as usize * stride;
+            // Most frames bring one word, which is not worth a call.
+            if words == 1 {
+                inputs[0] = arena.words[place];
+            } else {
+                inputs[..words].copy_from_slice(&arena.words[place..][..words]);
+            }
             (row, left) = (row + 1, left - 1);
             if left == 0 {
                 (row, left) = (0, row);
             }
         }
         column += words;
+    }
+}
+
+/// The same where every read is one word, and firings are few: one after the other.
+#[inline]
+fn gather_single(reads: &[ReadShape], sources: &[u32], arena: &Arena<'_>, mut inputs: &mut [u64]) {
+    let mut after = arena.after;
+    while !inputs.is_empty() {
+        let (now, later) = inputs.split_at_mut(reads.len());
+        for (input, read) in now.iter_mut().zip(reads) {
+            let base = (sources[read.source as usize] + read.ring.offset) as usize;
+            let (row, _) = arena.stands.row(read.ring.turn, after);
+            *input = arena.words[base + row as usize * read.ring.stride as usize];
+        }
+        (inputs, after) = (later, after + 1);
     }
 }
 

@@ -80,8 +80,7 @@ pub(super) struct FiringShape {
     pub(super) input_words: u32,
     pub(super) output_words: u32,
     pub(super) reads: Range<u32>,
-    /// Whether each of them is one word of a row that is as wide as the inputs.
-    pub(super) even: bool,
+    pub(super) pattern: Pattern,
     pub(super) copies: Range<u32>,
     /// Where its rows are, from the start of the node's block.
     pub(super) rows: RingShape,
@@ -112,6 +111,27 @@ pub(super) struct ReadShape {
     pub(super) source: u32,
     pub(super) words: u32,
     pub(super) ring: RingShape,
+}
+
+/// How regular the reads of a firing are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pattern {
+    /// Each is one word of a row that is as wide as the inputs.
+    Even,
+    /// Each is one word.
+    Single,
+    /// Whatever else.
+    Any,
+}
+
+impl Pattern {
+    fn of(reads: &[ReadShape], input_words: u32) -> Self {
+        match reads.iter().all(|read| read.words == 1) {
+            false => Self::Any,
+            true if reads.iter().all(|read| read.ring.stride == input_words) => Self::Even,
+            true => Self::Single,
+        }
+    }
 }
 
 /// Outputs that are needed twice in a row, because the initial tokens of two channels differ that share a port.
@@ -160,15 +180,23 @@ pub(super) struct Places {
     row: u32,
 }
 
+impl Places {
+    /// Where it is now; from then on, where it is one activation later.
+    #[inline]
+    pub(super) fn step(&mut self) -> usize {
+        let Ring { base, rows, stride } = self.ring;
+        let place = base as usize + self.row as usize * stride as usize + self.word as usize;
+        self.row = if self.row + 1 == rows { 0 } else { self.row + 1 };
+        place
+    }
+}
+
 impl Iterator for Places {
     type Item = usize;
 
     #[inline]
     fn next(&mut self) -> Option<usize> {
-        let Ring { base, rows, stride } = self.ring;
-        let place = base as usize + self.row as usize * stride as usize + self.word as usize;
-        self.row = if self.row + 1 == rows { 0 } else { self.row + 1 };
-        Some(place)
+        Some(self.step())
     }
 }
 
@@ -563,8 +591,6 @@ impl Draft {
                 self.distance = self.distance.min(parts.distance(firing, read.product, read.lag));
             }
         }
-        let own = &self.reads[reads as usize..];
-        let even = own.iter().all(|read| read.words == 1 && read.ring.stride == firing.input_words);
         self.copies.extend(rows.copies);
         let step = program.actors[firing.actor].firings;
         self.firings.push(FiringShape {
@@ -578,7 +604,7 @@ impl Draft {
             input_words: firing.input_words,
             output_words: firing.output_words,
             reads: reads..self.reads.len() as u32,
-            even,
+            pattern: Pattern::of(&self.reads[reads as usize..], firing.input_words),
             copies: copies..self.copies.len() as u32,
             rows: rows.ring.seen_from(self.block, first, turns),
         });

@@ -20,10 +20,9 @@ use crate::digest::{DigestLevel, EventSource};
 use crate::ids::{ChannelId, LinkId, NodeId};
 use crate::program::Program;
 use crate::run::{ChannelOutcome, RunOptions};
-use crate::shard::{Cursor, Cut, Partition, ShardId};
+use crate::shard::{Block, Cursor, Cut, Partition, ShardId};
 use crate::time::Tick;
 use std::any::Any;
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -69,8 +68,10 @@ struct Import {
     cursor: Cursor,
     /// Everything sent before this tick is here, in the queue or in its ring.
     sent_before: Tick,
-    queue: VecDeque<u64>,
-    /// The frame of the cut, and its activation, that arrives changed.
+    queue: Vec<u64>,
+    /// How many words at the start of the queue are in their rings.
+    placed: usize,
+    /// The frame of the cut that arrives changed, and in which metacycle.
     #[cfg(feature = "planted-fault")]
     fault: Option<(usize, i64)>,
 }
@@ -184,7 +185,8 @@ impl<'a> Shard<'a> {
             cut: cut.clone(),
             cursor: Cursor::default(),
             sent_before: Tick(0),
-            queue: VecDeque::new(),
+            queue: Vec::new(),
+            placed: 0,
             #[cfg(feature = "planted-fault")]
             fault: options.fault.and_then(|fault| fault.in_cut(cut, program.metacycle)),
         };
@@ -404,7 +406,9 @@ impl<'a> Shard<'a> {
         let (metacycles, part) = match window.parts.get(self.part + 1) {
             Some(_) => (self.metacycle..self.metacycle + 1, self.part + 1),
             None => {
-                (self.metacycle..(self.metacycle + window.metacycles).min(epoch).min(limit).max(self.metacycle + 1), 0)
+                // Rings have room for whole windows: those that start where one does seldom wrap within.
+                let end = (self.metacycle / window.metacycles + 1) * window.metacycles;
+                (self.metacycle..end.min(epoch).min(limit).max(self.metacycle + 1), 0)
             }
         };
         let after = if part == 0 { metacycles.end } else { metacycles.start };
@@ -462,8 +466,11 @@ impl<'a> Shard<'a> {
         }
         for export in &mut self.exports {
             let Export { cut, places, cursor, words } = export;
-            cut.walk(cursor, limit, |frame, _| {
-                words.extend(places[frame].next().map(|place| self.stage.words[place]));
+            cut.walk(cursor, limit, |block| {
+                let start = words.len();
+                words.resize(start + block.words(), 0);
+                let ring_words = &self.stage.words;
+                exchange(&block, places, |word, place| words[start + word] = ring_words[place]);
             });
         }
         self.sent_before = limit;
@@ -550,6 +557,7 @@ impl Import {
     }
 
     fn take(&mut self, sent_before: Tick, words: impl Iterator<Item = u64>) -> u64 {
+        self.queue.drain(..std::mem::take(&mut self.placed));
         let before = self.queue.len();
         self.queue.extend(words);
         self.sent_before = sent_before;
@@ -558,13 +566,29 @@ impl Import {
 
     /// Puts words that were sent before `limit` where they are read. Later ones wait: their places may still be in use.
     fn place(&mut self, limit: Tick, ring_words: &mut [u64]) {
-        let Self { cut, places, cursor, sent_before, queue, .. } = self;
-        cut.walk(cursor, limit.min(*sent_before), |frame, _activation| {
-            let (place, arrived) =
-                places[frame].next().zip(queue.pop_front()).expect("words were counted when they came");
+        let Self { cut, places, cursor, sent_before, queue, placed, .. } = self;
+        cut.walk(cursor, limit.min(*sent_before), |block| {
+            // Words were counted when they came.
+            let arrived = &mut queue[*placed..][..block.words()];
             #[cfg(feature = "planted-fault")]
-            let arrived = arrived ^ u64::from(self.fault == Some((frame, _activation)));
-            ring_words[place] = arrived;
+            if let Some(word) = self.fault.and_then(|(frame, metacycle)| block.word(frame, metacycle)) {
+                arrived[word] ^= 1;
+            }
+            exchange(&block, places, |word, place| ring_words[place] = arrived[word]);
+            *placed += block.words();
         });
+    }
+}
+
+/// Calls `copy` with every word of a block, and where it is kept: frame by frame, because a frame's words lie in one ring.
+#[inline]
+fn exchange(block: &Block, places: &mut [Places], mut copy: impl FnMut(usize, usize)) {
+    let (frames, words) = (block.frames.len(), block.words());
+    for (first, places) in places[block.frames.clone()].iter_mut().enumerate() {
+        let mut word = first;
+        while word < words {
+            copy(word, places.step());
+            word += frames;
+        }
     }
 }

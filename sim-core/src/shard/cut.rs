@@ -19,6 +19,8 @@ pub struct Cut {
     frames: Vec<CutFrame>,
     /// The metacycle after the last one in which any of them is sent.
     last: i64,
+    /// Metacycles in which all of them are sent.
+    steady: Range<i64>,
     lookahead: Ticks,
     latency: Ticks,
 }
@@ -43,12 +45,6 @@ impl CutFrame {
     pub(crate) fn acts(&self, metacycle: i64) -> bool {
         (self.first..self.end).contains(&metacycle)
     }
-
-    /// Which activation is sent in metacycle `metacycle`.
-    #[inline]
-    pub(crate) fn activation(&self, metacycle: i64) -> i64 {
-        metacycle - self.first
-    }
 }
 
 /// A place in the order of a cut's frames.
@@ -63,6 +59,29 @@ impl Cursor {
     /// At the start of metacycle `metacycle`.
     pub(crate) const fn at(metacycle: i64) -> Self {
         Self { metacycle, position: 0 }
+    }
+}
+
+/// Frames that are all sent in each of some metacycles: their words follow each other by metacycle, and by frame in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    /// Positions among the cut's frames.
+    pub(crate) frames: Range<usize>,
+    pub(crate) metacycles: Range<i64>,
+}
+
+impl Block {
+    /// How many words it has.
+    pub(crate) fn words(&self) -> usize {
+        self.frames.len() * (self.metacycles.end - self.metacycles.start) as usize
+    }
+
+    /// Which of its words frame number `frame` sends in `metacycle`.
+    #[cfg(feature = "planted-fault")]
+    pub(crate) fn word(&self, frame: usize, metacycle: i64) -> Option<usize> {
+        let here = self.frames.contains(&frame) && self.metacycles.contains(&metacycle);
+        let row = (metacycle - self.metacycles.start) as usize;
+        here.then(|| row * self.frames.len() + frame - self.frames.start)
     }
 }
 
@@ -85,12 +104,14 @@ impl Cut {
                     end: extent.end,
                     frames: Vec::new(),
                     last: 0,
+                    steady: i64::MIN..i64::MAX,
                     lookahead: Ticks(i64::MAX),
                     latency: Ticks(i64::MAX),
                 });
                 let end = first + extent.activations(frame.place);
                 cut.frames.push(CutFrame { slot, link, frame: id, first, end });
                 cut.last = cut.last.max(end);
+                cut.steady = cut.steady.start.max(first)..cut.steady.end.min(end);
                 cut.latency = cut.latency.min(Ticks(ends.latency.0));
             }
         }
@@ -172,15 +193,30 @@ impl Cut {
         }
     }
 
-    /// Calls `take` with every frame from `cursor` on that is sent before `limit`, with its activation, and moves the cursor.
+    /// Calls `take` with all frames from `cursor` on that are sent before `limit`, block by block, and moves the cursor.
     #[inline]
-    pub(crate) fn walk(&self, cursor: &mut Cursor, limit: Tick, mut take: impl FnMut(usize, i64)) {
+    pub(crate) fn walk(&self, cursor: &mut Cursor, limit: Tick, mut take: impl FnMut(Block)) {
         let limit = limit.min(self.end);
         while self.next_sent(cursor) < limit {
-            let frame = &self.frames[cursor.position];
-            take(cursor.position, frame.activation(cursor.metacycle));
-            cursor.position += 1;
+            let block = self.block(*cursor, limit);
+            *cursor = Cursor { metacycle: block.metacycles.end - 1, position: block.frames.end };
+            take(block);
         }
+    }
+
+    /// The largest block from `cursor` on, at which a frame acts that is sent before `limit`.
+    fn block(&self, Cursor { metacycle, position }: Cursor, limit: Tick) -> Block {
+        if !self.steady.contains(&metacycle) {
+            return Block { frames: position..position + 1, metacycles: metacycle..metacycle + 1 };
+        }
+        let last = self.frames.last().map_or(0, |frame| frame.slot);
+        let whole = (limit.0 - last + self.metacycle - 1).div_euclid(self.metacycle).min(self.steady.end);
+        if position == 0 && metacycle < whole {
+            return Block { frames: 0..self.frames.len(), metacycles: metacycle..whole };
+        }
+        let slots = limit.0 - metacycle * self.metacycle;
+        let end = position + self.frames[position..].partition_point(|frame| frame.slot < slots);
+        Block { frames: position..end, metacycles: metacycle..metacycle + 1 }
     }
 }
 
