@@ -265,8 +265,8 @@ impl Run {
 
     /// What the arguments say.
     fn inputs(&self, session: &Session, keep: bool) -> Result<Inputs, Failure> {
-        let coupled = self.clocks.as_deref().map(|spec| Coupled::boot(session, spec)).transpose()?;
-        let prepared = self.prepare(session, coupled.as_ref(), keep)?;
+        let mut coupled = self.clocks.as_deref().map(|spec| Coupled::boot(session, spec)).transpose()?;
+        let prepared = self.prepare(session, coupled.as_mut(), keep)?;
         let own = || prepared.loaded.fleet().map(|fleet| fleet.iterations(&prepared.calendars));
         let iterations = self.iterations.or_else(own).unwrap_or_default();
         let app = fed(&prepared.loaded.app, Iterations(iterations), &self.input)?;
@@ -360,13 +360,13 @@ impl Run {
     }
 
     /// Application and calendars, for the machine that clocks make if no other is named.
-    fn prepare(&self, session: &Session, coupled: Option<&Coupled>, listed: bool) -> Result<Prepared, Failure> {
+    fn prepare(&self, session: &Session, coupled: Option<&mut Coupled>, listed: bool) -> Result<Prepared, Failure> {
         let Some(coupled) = coupled else { return self.what.prepare(session, listed) };
         if self.what.machine.machine.is_none() && self.what.calendars.is_none() {
             return self.what.prepare_for(session, coupled.machine.clone(), listed);
         }
         let prepared = self.what.prepare(session, listed)?;
-        coupled.check(&prepared.machine)?;
+        coupled.carry_machine(&prepared.machine)?;
         Ok(prepared)
     }
 
@@ -412,7 +412,7 @@ impl Run {
         };
         let (workers, bytes) = (engine.threads(), engine.bytes() + ready.program.bytes());
         let failure = driven.err().or_else(|| carried.as_ref().and_then(Carried::failure));
-        let files = carried.iter().map(|carried| ("tick_times.csv", carried.times())).collect();
+        let files = carried.iter().flat_map(Carried::files).collect();
         let clocks = carried.as_ref().map(Carried::json);
         Ok(Executed { outcome: engine.finish(), failure, workers, bytes, files, clocks })
     }

@@ -131,7 +131,7 @@ impl Shard<'_> {
             stored.err().map(|error| not_stored(nodes, &error))
         });
         let mut files = vec![("shards.json", figures_json(&figures, rank.shards)), (MANIFEST_FILE, manifest.text())];
-        files.extend(carried.iter().map(|carried| ("tick_times.csv", carried.times())));
+        files.extend(carried.iter().flat_map(Carried::files));
         let clocks = carried.as_ref().map(Carried::json);
         Ok(Executed { outcome: parts.finish(tick), failure, workers: 1, bytes: program.bytes(), files, clocks })
     }
