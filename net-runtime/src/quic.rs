@@ -9,6 +9,7 @@ mod gather;
 mod identity;
 mod link;
 mod port;
+mod probe;
 mod run;
 mod tls;
 
@@ -16,6 +17,7 @@ pub use figures::{Figures, IoTimes, PairFigures, QueueFigures, Span, WordsDigest
 pub use gather::{Files, JoinError, Membership, host, join};
 pub use identity::{Identity, KeyError, read_private, write_private};
 pub use port::{Options, Port};
+pub use probe::{Path, PathFigures, ProbeError, SIZES, measure, serve};
 pub use run::{Agreement, Interrupts, Observer, run};
 
 /// The name in every certificate; nobody checks it.
@@ -24,3 +26,5 @@ const SERVER_NAME: &str = "tidelock";
 const JOIN: &[u8] = b"tidelock-join/1";
 /// Application protocol of those who do.
 const RUN: &[u8] = b"tidelock-run/1";
+/// Application protocol of those who measure the way.
+const PROBE: &[u8] = b"tidelock-probe/1";

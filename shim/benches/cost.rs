@@ -1,9 +1,10 @@
-//! What hosting costs: a call, a clock read, a start, a node's memory. A loop that only traces is measured beside it.
+//! What hosting costs: a call, a clock read, a start, a hand-over, a node's memory. A loop that only traces is measured
+//! beside it, and what it is worth that all who take part in a call stay on one processor.
 //!
 //! `cargo bench -p tidelock-shim`. Figures of one run belong together; on shared processors only the smallest of several
 //! rounds says what the mechanism costs, so that is what is shown, with the median behind it.
 
-use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::ptrace;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
@@ -27,25 +28,42 @@ fn main() {
     let folder = std::env::temp_dir().join(format!("tidelock-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let program = compiled(&folder);
-    let nothing = smallest(|| hosted(&program, &folder, "calls", 0));
-    let hosted_calls = smallest(|| hosted(&program, &folder, "calls", CALLS));
+    let hosted = |what: &str, count: u32, place: Place| hosted(&program, &folder, what, count, place);
+    let nothing = smallest(|| hosted("calls", 0, Place::Together));
+    let hosted_calls = smallest(|| hosted("calls", CALLS, Place::Together));
+    let loose_calls = smallest(|| hosted("calls", CALLS, Place::Anywhere));
     let traced_calls = smallest(|| traced(&program));
-    let reads = smallest(|| hosted(&program, &folder, "clock", READS));
+    let reads = smallest(|| hosted("clock", READS, Place::Together));
     let per = |(least, median): (Duration, Duration), base: Duration, count: u32| {
         let each = |time: Duration| time.saturating_sub(base).as_nanos() as f64 / f64::from(count);
         (each(least), each(median))
     };
     let (call, call_median) = per(hosted_calls, nothing.0, CALLS);
+    let (loose, loose_median) = per(loose_calls, nothing.0, CALLS);
     let (trace, trace_median) = per(traced_calls, Duration::ZERO, CALLS);
     let (read, _) = per(reads, nothing.0, READS);
     println!("call, notified       {:6.2} µs (median {:.2})", call / 1e3, call_median / 1e3);
     println!("call, traced only    {:6.2} µs (median {:.2})", trace / 1e3, trace_median / 1e3);
     println!("notified : traced    {:6.2}", call / trace);
+    println!("call, not pinned     {:6.2} µs (median {:.2})", loose / 1e3, loose_median / 1e3);
+    println!("pinned : not pinned  {:6.2} (medians {:.2})", call / loose, call_median / loose_median);
     println!("clock read           {read:6.2} ns");
     println!("start and end        {:6.2} ms (median {:.2}), static", ms(nothing.0), ms(nothing.1));
-    println!("hand-over            {:6.2} µs", idle_advance(&folder));
+    let [(together, together_median), (apart, apart_median)] = idle_advances(&folder);
+    println!("hand-over            {together:6.2} µs (median {together_median:.2}), from the program's processor");
+    println!("hand-over, not pinned{apart:6.2} µs (median {apart_median:.2}), from any");
+    println!("pinned : not pinned  {:6.2} (medians {:.2})", together / apart, together_median / apart_median);
     memory(&folder);
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Where those are that take part in a call or a hand-over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// On one processor.
+    Together,
+    /// Wherever the system puts them.
+    Anywhere,
 }
 
 fn ms(time: Duration) -> f64 {
@@ -74,9 +92,11 @@ fn spec(program: &Path, folder: &Path, node: &str, arguments: &[String]) -> Host
 }
 
 /// From the order to start to the end of a hosted program.
-fn hosted(program: &Path, folder: &Path, what: &str, count: u32) -> Duration {
+fn hosted(program: &Path, folder: &Path, what: &str, count: u32, place: Place) -> Duration {
     let start = Instant::now();
-    let mut host = Host::spawn(spec(program, folder, "node", &[what.to_owned(), count.to_string()])).unwrap();
+    let mut spec = spec(program, folder, "node", &[what.to_owned(), count.to_string()]);
+    spec.cpu = spec.cpu.filter(|_| place == Place::Together);
+    let mut host = Host::spawn(spec).unwrap();
     let output = host.advance(Input::default()).unwrap();
     assert!(output.status.is_some());
     let time = start.elapsed();
@@ -84,11 +104,26 @@ fn hosted(program: &Path, folder: &Path, what: &str, count: u32) -> Duration {
     time
 }
 
-/// The same calls under a tracer that emulates every one, without seccomp.
+/// Does `body` with the calling thread at a place; afterwards it may be where it could be before.
+fn placed<T>(place: Place, body: impl FnOnce() -> T) -> T {
+    let this = Pid::from_raw(0);
+    let before = sched_getaffinity(this).unwrap();
+    if place == Place::Together {
+        let mut only = CpuSet::new();
+        only.set(CPU).unwrap();
+        sched_setaffinity(this, &only).unwrap();
+    }
+    let result = body();
+    sched_setaffinity(this, &before).unwrap();
+    result
+}
+
+/// The same calls under a tracer that emulates every one, without seccomp, on the same processor.
 fn traced(program: &Path) -> Duration {
-    let mut set = CpuSet::new();
-    set.set(CPU).unwrap();
-    sched_setaffinity(Pid::from_raw(0), &set).unwrap();
+    placed(Place::Together, || traced_here(program))
+}
+
+fn traced_here(program: &Path) -> Duration {
     let mut child = Command::new(program).args(["traced", &CALLS.to_string()]).spawn().unwrap();
     let pid = Pid::from_raw(child.id() as i32);
     waitpid(pid, None).unwrap();
@@ -106,21 +141,26 @@ fn traced(program: &Path) -> Duration {
     time
 }
 
-/// Microseconds of an advance in which the program has nothing to do: two switches of threads.
-fn idle_advance(folder: &Path) -> f64 {
+/// Microseconds of an advance in which the program has nothing to do, smallest and median: two switches of threads. By
+/// where the thread is that advances.
+fn idle_advances(folder: &Path) -> [(f64, f64); 2] {
     const TIMES: u32 = 2_000;
     let sleeper = Path::new("/bin/sleep");
     let mut host = Host::spawn(spec(sleeper, folder, "sleeper", &["1000".to_owned()])).unwrap();
     host.advance(Input::default()).unwrap();
-    let rounds = (0..ROUNDS).map(|_| {
-        let start = Instant::now();
-        for _ in 0..TIMES {
-            host.advance(Input::default()).unwrap();
+    let mut times = [Place::Together, Place::Anywhere].map(|place| (place, Vec::new()));
+    for _ in 0..ROUNDS {
+        for (place, times) in &mut times {
+            let start = Instant::now();
+            placed(*place, || (0..TIMES).for_each(|_| drop(host.advance(Input::default()).unwrap())));
+            times.push(start.elapsed());
         }
-        start.elapsed()
-    });
-    let least = rounds.min().unwrap();
-    least.as_secs_f64() * 1e6 / f64::from(TIMES)
+    }
+    times.map(|(_, mut times)| {
+        times.sort();
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(TIMES);
+        (each(times[0]), each(times[ROUNDS / 2]))
+    })
 }
 
 /// Memory of many nodes: what their processes hold for themselves, and what the supervisor grows by.

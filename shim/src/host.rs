@@ -6,14 +6,15 @@
 //!
 //! The supervisor's thread is forbidden to read the time-stamp counter, as its program is: switching between threads that
 //! differ in this costs more than the system call between them. So nothing on that thread may look at a real clock; the
-//! watchdog looks from outside.
+//! [watchdog](crate::watchdog) looks from outside.
 
 use crate::kernel::Packet;
 use crate::record::Record;
-use crate::spec::{HostSpec, WORKING_DIRECTORY};
+use crate::spec::{HostSpec, WORKING_DIRECTORY, errno};
 use crate::supervisor::{ExitStatus, HostError, SpawnError, Supervisor};
 use crate::sys::bootstrap::{Bind, Plan};
 use crate::time::Nanos;
+use crate::watchdog::{self, Verdict, Watch};
 use crate::{filter, sys};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
@@ -145,16 +146,30 @@ impl Host {
         self.last = input.now;
         let gone = || HostError::Gone { node: self.node.clone() };
         self.orders.send(Order::Advance(input)).map_err(|_| gone())?;
-        match self.replies.recv_timeout(self.watchdog) {
-            Ok(Reply::Advanced(result)) => result,
-            Ok(Reply::Ended(_)) | Err(RecvTimeoutError::Disconnected) => Err(gone()),
-            Err(RecvTimeoutError::Timeout) => {
-                self.kill();
-                // Whatever the supervisor says now is a consequence of that.
-                let _ = self.replies.recv();
-                let (node, seconds) = (self.node.clone(), self.watchdog.as_secs());
-                Err(HostError::Hung { node, seconds, now: self.last.0 })
+        let mut watch = Watch::default();
+        loop {
+            match self.replies.recv_timeout(self.watchdog / watchdog::LOOKS) {
+                Ok(Reply::Advanced(result)) => return result,
+                Ok(Reply::Ended(_)) | Err(RecvTimeoutError::Disconnected) => return Err(gone()),
+                Err(RecvTimeoutError::Timeout) => {
+                    let used = watchdog::processor_time(self.init.load(Ordering::SeqCst));
+                    if let Some(verdict) = watch.look(used, self.watchdog) {
+                        return Err(self.condemn(verdict));
+                    }
+                }
             }
+        }
+    }
+
+    /// Ends a program that does not come back.
+    fn condemn(&self, verdict: Verdict) -> HostError {
+        self.kill();
+        // Whatever the supervisor says now is a consequence of that.
+        let _ = self.replies.recv();
+        let (node, seconds, now) = (self.node.clone(), self.watchdog.as_secs(), self.last.0);
+        match verdict {
+            Verdict::Computes => HostError::Hung { node, seconds, now },
+            Verdict::Stands => HostError::Stuck { node, seconds, now },
         }
     }
 
@@ -209,8 +224,11 @@ fn supervise(
     orders: &Receiver<Order>,
     replies: &Sender<Reply>,
 ) {
-    let prepared =
-        pin(spec.cpu).and_then(|()| sys::process::allow_time_stamp_counter(!plan.switches.time_stamp_counter));
+    if let Some(cpu) = spec.cpu {
+        // Where it may not choose its processor, it is slower and does the same.
+        let _ = pin(cpu);
+    }
+    let prepared = sys::process::allow_time_stamp_counter(!plan.switches.time_stamp_counter);
     let supervisor = prepared
         .map_err(|errno| SpawnError::Thread { node: spec.node.clone(), errno })
         .and_then(|()| Supervisor::start(spec, plan, record));
@@ -266,16 +284,11 @@ fn advance(supervisor: &mut Supervisor, input: Input) -> Result<Output, HostErro
 }
 
 /// Pins the calling thread, and whom it starts, to one processor.
-fn pin(cpu: Option<usize>) -> Result<(), Errno> {
+fn pin(cpu: usize) -> Result<(), Errno> {
     use nix::sched::{CpuSet, sched_setaffinity};
-    let Some(cpu) = cpu else { return Ok(()) };
     let mut set = CpuSet::new();
     set.set(cpu)?;
     sched_setaffinity(nix::unistd::Pid::from_raw(0), &set)
-}
-
-fn errno(error: &io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 fn directory(spec: &HostSpec, path: &Path, error: &io::Error) -> SpawnError {
@@ -291,8 +304,7 @@ fn plan(spec: &HostSpec) -> Result<Plan, SpawnError> {
     };
     let (work, temporary) = (make("work")?, make("tmp")?);
     for (from, to) in &spec.files {
-        let to = work.join(to);
-        copy(from, &to).map_err(|error| directory(spec, from, &error))?;
+        copy(from, &work.join(to)).map_err(|error| spec.not_copied(from, to, &error))?;
     }
     let open = |name: &str| {
         let path = spec.directory.join(name);
@@ -348,8 +360,11 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent)?;
     }
-    if !from.is_dir() {
-        return fs::copy(from, to).map(drop);
+    let metadata = from.metadata()?;
+    if !metadata.is_dir() {
+        // A pipe or device would be read without end.
+        let plain = if metadata.is_file() { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EINVAL)) };
+        return plain.and_then(|()| fs::copy(from, to)).map(drop);
     }
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {

@@ -28,6 +28,7 @@ mod spec;
 mod supervisor;
 mod sys;
 mod time;
+mod watchdog;
 pub mod wire;
 
 pub use capabilities::{Capabilities, Lack, capabilities};

@@ -30,10 +30,11 @@ pub struct HostSpec {
     pub seed: u64,
     /// What is written down of its system calls.
     pub trace: TraceLevel,
-    /// Real time that the program may run at one moment of its own time. Beyond it the host fails: programs that wait for
-    /// time to pass by looking at it never see it pass.
+    /// Processor time that the program may use at one moment of its own time. Beyond it the host fails: programs that wait
+    /// for time to pass by looking at it never see it pass. It fails too if for so long nothing happens at all.
     pub watchdog: Duration,
-    /// The processor that the program and its supervisor share; any if not given.
+    /// The processor that the program and its supervisor share; any if not given, or if it may not be used here. It changes
+    /// no result; whoever advances the host does so fastest from there.
     pub cpu: Option<usize>,
     /// What every system call costs of the program's own time; 0 if running takes no time.
     pub call_cost: Duration,
@@ -80,7 +81,6 @@ impl HostSpec {
         let (node, command) = (|| self.node.clone(), || self.command.clone());
         if self.command.components().count() > 1 || self.command.is_absolute() {
             let found = std::path::absolute(&self.command).and_then(|path| path.metadata().map(|_| path));
-            let errno = |error: &std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
             return found.map_err(|error| SpawnError::Exec { node: node(), command: command(), errno: errno(&error) });
         }
         let path = self.environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
@@ -88,6 +88,28 @@ impl HostSpec {
         let missing = || SpawnError::NotFound { node: node(), command: command(), path: path.to_owned() };
         candidates.find(|candidate| candidate.is_file()).ok_or_else(missing)
     }
+
+    /// Whether all that is needed of this machine's files is there: what is missing is known before anything runs.
+    ///
+    /// # Errors
+    /// Those of [`program`](Self::program), or [`SpawnError::File`].
+    pub fn check(&self) -> Result<(), SpawnError> {
+        self.program()?;
+        let there = |(from, to): &(PathBuf, PathBuf)| match from.metadata() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.not_copied(from, to, &error)),
+        };
+        self.files.iter().try_for_each(there)
+    }
+
+    pub(crate) fn not_copied(&self, from: &Path, to: &Path, error: &std::io::Error) -> SpawnError {
+        SpawnError::File { node: self.node.clone(), from: from.to_owned(), to: to.to_owned(), errno: errno(error) }
+    }
+}
+
+/// The number of an error; `EIO` if it has none.
+pub(crate) fn errno(error: &std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 /// The environment of a program for which none is given.

@@ -1,10 +1,11 @@
-//! Clock engine: controller events per second, beside an event queue, and how threads share the work.
+//! Clock engine: controller events per CPU-second, bytes per node, and what a second thread is worth.
 //!
-//! A torus of a million nodes with four links in, measured every 100 000 ticks, at ±100 ppm. The queue is the usual way:
-//! a binary heap of acts, the same arithmetic for everything else. Times are of one host; ratios travel.
+//! A torus of a million nodes with four links in, measured every 100 000 ticks, at ±100 ppm. Beside it, in the same run:
+//! an event queue on the same case (a binary heap of acts, the same arithmetic for everything else), a plain copy of as
+//! many bytes as a round touches, and what two threads are worth on this host for work that shares nothing. Times are of
+//! one host; ratios travel. The best of some stretches counts, because neighbours on the host only ever add.
 //! `cargo bench -p tidelock-sim-core --bench clocks`; `-- 100` for a torus of 100 × 100.
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_main};
 use sim_core::clock::{
     ClockEngine, ClockLink, ClockNetwork, ClockNode, Control, EngineOptions, Femtos, Frequency, Gain, Law,
 };
@@ -12,12 +13,13 @@ use sim_core::random::{Keyed, Purpose, Seed};
 use sim_core::{LinkId, NodeId};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::hint::black_box;
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::time::Duration;
+use std::time::Instant;
 
-const SIDE: u32 = 1_000;
-/// Simulated time of one iteration: ten rounds.
-const STRETCH: Femtos = Femtos::nanos(1_000_000);
+/// Events of a stretch that is timed, and how many stretches are.
+const EVENTS: i64 = 16_000_000;
+const STRETCHES: usize = 5;
 
 fn torus(side: u32) -> ClockNetwork {
     let node = |id: u32| {
@@ -48,46 +50,103 @@ fn control() -> Control {
 
 fn engine(network: &ClockNetwork, threads: usize) -> ClockEngine {
     let threads = NonZeroUsize::new(threads).unwrap();
-    let mut engine =
-        ClockEngine::new(network, control(), EngineOptions { threads, ..EngineOptions::new(network.nominal()) });
-    engine.advance(STRETCH);
+    let options = EngineOptions { threads, ..EngineOptions::new(network.nominal()) };
+    let mut engine = ClockEngine::new(network, control(), options);
+    advance(&mut engine, 1);
     engine
 }
 
-fn rounds(c: &mut Criterion) {
-    let mut group = c.benchmark_group("clocks");
-    group.sample_size(10).measurement_time(Duration::from_secs(10));
-    for side in [100, SIDE] {
-        let network = torus(side);
-        let nodes = u64::from(side * side);
-        group.throughput(Throughput::Elements(10 * nodes));
-        for threads in [1, 2] {
-            let mut engine = engine(&network, threads);
-            println!("{side} x {side}: {} bytes per node", engine.bytes() as u64 / nodes);
-            group.bench_function(BenchmarkId::new(format!("rounds, threads {threads}"), nodes), |b| {
-                b.iter(|| engine.advance(engine.now() + STRETCH));
-            });
-        }
-        let queue = Queue::new(&network);
-        group.bench_function(BenchmarkId::new("queue", nodes), |b| {
-            b.iter_batched_ref(|| queue.clone(), |queue| queue.advance(1_000_000_000_000_000), BatchSize::PerIteration);
-        });
-    }
-    group.finish();
+fn advance(engine: &mut ClockEngine, rounds: i64) {
+    engine.advance(engine.now() + Femtos::nanos(100_000 * rounds));
 }
 
-// The macro makes a function without documentation.
-#[allow(missing_docs)]
-mod harness {
-    criterion::criterion_group!(benches, super::rounds);
+/// Seconds that this process has computed, in all threads, and seconds that went by.
+#[derive(Clone, Copy)]
+struct Spent {
+    cpu: f64,
+    wall: f64,
 }
-use harness::benches;
-criterion_main!(benches);
+
+/// Seconds of computing so far, as Linux counts them in hundredths; on other systems, of time.
+fn cpu(since: Instant) -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Times in user and in system mode: fields 14 and 15, 12 and 13 after the name.
+    let fields: Vec<f64> =
+        stat.rsplit(')').next().unwrap_or("").split_whitespace().filter_map(|field| field.parse().ok()).collect();
+    match fields.get(10..12) {
+        Some(times) => times.iter().sum::<f64>() / 100.0,
+        None => since.elapsed().as_secs_f64(),
+    }
+}
+
+/// The best of some stretches, each measure by itself.
+fn best(stretches: usize, mut work: impl FnMut()) -> Spent {
+    let mut best = Spent { cpu: f64::INFINITY, wall: f64::INFINITY };
+    let begin = Instant::now();
+    for _ in 0..stretches {
+        let (before, start) = (cpu(begin), Instant::now());
+        work();
+        let spent = Spent { cpu: cpu(begin) - before, wall: start.elapsed().as_secs_f64() };
+        best = Spent { cpu: best.cpu.min(spent.cpu), wall: best.wall.min(spent.wall) };
+    }
+    best
+}
+
+/// What two threads are worth for work that shares nothing: how much sooner two do what one would.
+fn two_cores() -> f64 {
+    let spin = |times: u64| black_box((0..times * 100_000_000).fold(1_u64, |x, i| black_box(x ^ i).wrapping_mul(3)));
+    let one = best(STRETCHES, || {
+        spin(2);
+    });
+    let two = best(STRETCHES, || {
+        std::thread::scope(|scope| {
+            scope.spawn(|| spin(1));
+            spin(1);
+        });
+    });
+    one.wall / two.wall
+}
+
+fn main() {
+    // Cargo says `--bench`.
+    let side = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(1_000);
+    let network = torus(side);
+    let nodes = f64::from(side) * f64::from(side);
+    let rounds = (EVENTS / (i64::from(side) * i64::from(side))).max(1);
+    let events = nodes * rounds as f64;
+    println!("torus of {side} x {side}, {rounds} rounds, best of {STRETCHES}");
+    let mut walls = Vec::new();
+    let mut one_thread = 0.0;
+    for threads in [1, 2] {
+        let mut engine = engine(&network, threads);
+        let spent = best(STRETCHES, || advance(&mut engine, rounds));
+        println!(
+            "threads {threads}: {:.3e} events per CPU-second, {:.3e} per second, {:.0} bytes per node",
+            events / spent.cpu,
+            events / spent.wall,
+            engine.bytes() as f64 / nodes
+        );
+        one_thread = if threads == 1 { events / spent.cpu } else { one_thread };
+        walls.push(spent.wall);
+    }
+    let (ratio, cores) = (walls[0] / walls[1], two_cores());
+    let verdict = if cores < 1.8 { "inconclusive, this host does not give two cores now" } else { "of two cores" };
+    println!("two threads are {ratio:.2} times one ({verdict}: work that shares nothing gains {cores:.2})");
+
+    let bytes = vec![1_u8; (250.0 * nodes) as usize];
+    let mut copy = vec![0_u8; bytes.len()];
+    let copied = best(STRETCHES, || black_box(&mut copy).copy_from_slice(&bytes));
+    println!("a copy of 250 bytes per node takes {:.2} of a round", copied.cpu / (nodes / one_thread));
+
+    let mut queue = Queue::new(&network);
+    let spent = best(1, || queue.advance(300_000_000_000_000));
+    let by_queue = 3.0 * nodes / spent.cpu;
+    println!("event queue: {by_queue:.3e} events per CPU-second; rounds are {:.1} times that", one_thread / by_queue);
+}
 
 const FRAME: i128 = 1_000_000_000_000_000_000_000_000;
 
 /// Clocks of constant oscillators under the same law, one act after the other from a heap.
-#[derive(Clone)]
 struct Queue {
     heap: BinaryHeap<Reverse<(i64, u32)>>,
     clocks: Vec<Clock>,

@@ -61,7 +61,7 @@ fn a_time(text: &str) -> Result<Femtos, String> {
 
 impl From<Settling> for BootOptions {
     fn from(Settling { margin, stable_for, limit }: Settling) -> Self {
-        Self { margin, stable_for, limit }
+        Self { margin, stable_for, limit, drain: false }
     }
 }
 
@@ -185,6 +185,7 @@ pub(crate) fn start(engine: &mut ClockEngine, spec: &ClockSpec, options: BootOpt
     for &(at, fault) in &spec.faults {
         engine.schedule(at, fault).map_err(|error| Failure::new(Exit::Invalid, "clocks::fault", error.to_string()))?;
     }
+    let options = BootOptions { drain: spec.drain, ..options };
     let boot = boot(engine, &options).map_err(|error| no_boot(&error, spec))?;
     let machine = spec.booted_machine(&boot).map_err(|error| no_machine(&error))?;
     Ok(Booted { machine, ugns: boot.latencies.clone(), boot: Some(boot), groomed_by: None })

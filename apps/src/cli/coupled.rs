@@ -2,19 +2,23 @@
 
 use super::boot::{Booted, start};
 use super::clocks::args::{self, ClockFlags, link_name};
+use super::clocks::drive::common_depth;
 use super::clocks::report::fault_name;
 use super::failure::{Exit, Failure};
 use super::session::Session;
 use crate::formats::ClockSpec;
+use crate::pictures::{self, ClocksScene, Curve, Panel};
 use serde::Serialize;
-use sim_core::clock::{BootOptions, ClockEngine, Control, CoupledRun, Coupling, EngineOptions, Femtos};
-use sim_core::{Machine, Tick};
+use sim_core::clock::{BootOptions, ClockEngine, Control, CoupledRun, CoupledTick, Coupling, EngineOptions, Femtos};
+use sim_core::{Link, LinkId, Machine, NodeId, Tick};
 use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Ticks whose physical times are kept, about.
-const TIMES: i64 = 1_000;
+const TICKS: i64 = 1_000;
+/// Values that are kept of all of them, about.
+const VALUES: i64 = 1 << 22;
 
 /// Clocks that have booted and wait for a run.
 pub(crate) struct Coupled {
@@ -63,32 +67,53 @@ impl Coupled {
         Ok(Self { spec, engine, machine, took: begin.elapsed() })
     }
 
-    /// Whether `machine`, which calendars are for, is the one that these clocks make.
-    pub(crate) fn check(&self, machine: &Machine) -> Result<(), Failure> {
+    /// Makes of these clocks those of `machine`, which calendars are for: it has the captured latencies, or larger ones
+    /// that `boot --groom` made, for which frames are inserted now.
+    pub(crate) fn carry_machine(&mut self, machine: &Machine) -> Result<(), Failure> {
         let (mine, other) = (&self.machine, machine);
-        let invalid = |message: String| {
-            Failure::new(Exit::Invalid, "clocks::other_machine", message)
-                .help("`tidelock boot SPEC -o m.ron` writes the machine of these clocks")
-        };
         let sizes = |machine: &Machine| (machine.nodes().len(), machine.links().len());
         if sizes(mine) != sizes(other) {
             let ((nodes, links), (theirs, others)) = (sizes(mine), sizes(other));
-            return Err(invalid(format!(
+            return Err(other_machine(format!(
                 "the clocks are of {nodes} nodes and {links} links, the machine has {theirs} and {others}"
             )));
         }
-        for (id, link) in mine.links().iter() {
-            let same = &other.links()[id];
-            if (link.source, link.target) != (same.source, same.target) || link.latency != same.latency {
-                let name = |machine: &Machine| {
-                    let link = &machine.links()[id];
-                    let ends = [link.source, link.target].map(|end| machine.nodes()[end].name.clone());
-                    format!("{} of {} ticks", ends.join(" → "), link.latency)
-                };
-                return Err(invalid(format!("the clocks settle to {}, the machine has {}", name(mine), name(other))));
-            }
+        let same = |(id, link): (LinkId, &Link)| link.latency == other.links()[id].latency;
+        if mine.links().iter().all(same) && ends(mine) == ends(other) {
+            return Ok(());
         }
+        let frames = mine.links().ids().map(|id| self.frames_for(id, other)).collect::<Result<Vec<i64>, _>>()?;
+        for (id, frames) in self.machine.links().ids().zip(frames) {
+            self.engine.insert_frames(id, frames);
+        }
+        self.machine = other.clone();
         Ok(())
+    }
+
+    /// Frames to insert into a link for the latency that `machine` gives it, under the counters that it gives its nodes.
+    fn frames_for(&self, id: LinkId, machine: &Machine) -> Result<i64, Failure> {
+        let (link, other) = (&self.machine.links()[id], &machine.links()[id]);
+        let relabelled = |node: NodeId| machine.nodes()[node].offset - self.machine.nodes()[node].offset;
+        let captured = link.latency.0 + relabelled(link.target) - relabelled(link.source);
+        let frames = other.latency.0 - captured;
+        let inside = self.engine.link_view(id, self.engine.now()).occupancy;
+        let room = self.spec.network.links()[id].depth.map_or(i64::MAX, |depth| i64::from(depth) - inside);
+        if (link.source, link.target) == (other.source, other.target) && (0..=room).contains(&frames) {
+            return Ok(frames);
+        }
+        let name = |machine: &Machine, link: &Link| {
+            [link.source, link.target].map(|end| machine.nodes()[end].name.clone()).join(" → ")
+        };
+        let (here, there) = (name(&self.machine, link), name(machine, other));
+        Err(other_machine(match here == there {
+            true if frames > room => format!(
+                "the machine has {there} of {} ticks, {frames} more than clocks settle to; the buffer has room for {room}",
+                other.latency
+            ),
+            _ => {
+                format!("the clocks settle to {here} of {captured} ticks, the machine has {there} of {}", other.latency)
+            }
+        }))
     }
 
     /// Lets clocks carry a run of `ticks` ticks.
@@ -102,9 +127,22 @@ impl Coupled {
             return Err(Failure::new(Exit::Invalid, "clocks::too_long", message).help("run fewer iterations"));
         }
         let offsets = self.machine.nodes().values().map(|node| node.offset).collect();
-        let run = Coupling::new(self.engine, &offsets).run(end, (end.0 / TIMES).max(1));
+        let per_tick = self.machine.nodes().len() + self.machine.links().len();
+        let ticks = (VALUES / per_tick as i64).clamp(2, TICKS);
+        let run = Coupling::new(self.engine, &offsets).run(end, (end.0 / ticks).max(1));
         Ok(Carried { run, spec: self.spec, took: self.took + begin.elapsed() })
     }
+}
+
+/// The ends of all links.
+fn ends(machine: &Machine) -> Vec<(NodeId, NodeId)> {
+    machine.links().values().map(|link| (link.source, link.target)).collect()
+}
+
+fn other_machine(message: String) -> Failure {
+    Failure::new(Exit::Invalid, "clocks::other_machine", message).help(
+        "`tidelock boot SPEC -o m.ron` writes the machine of these clocks, and --groom keeps the latencies of an older one",
+    )
 }
 
 impl Carried {
@@ -140,20 +178,63 @@ impl Carried {
     }
 
     /// Physical times of ticks, as CSV: femtoseconds since the start of the first clock.
-    pub(crate) fn times(&self) -> String {
+    fn times(&self) -> String {
         let mut text = String::from("tick");
         for name in &self.spec.nodes {
             let _ = write!(text, ",{name}");
         }
         text.push('\n');
-        for (tick, times) in &self.run.times {
+        for CoupledTick { tick, began, .. } in &self.run.ticks {
             let _ = write!(text, "{tick}");
-            for Femtos(time) in times.values() {
+            for Femtos(time) in began.values() {
                 let _ = write!(text, ",{time}");
             }
             text.push('\n');
         }
         text
+    }
+}
+
+impl Carried {
+    /// What a run leaves in its results: physical times of ticks, and the picture of them.
+    pub(crate) fn files(&self) -> Vec<(&'static str, String)> {
+        let picture = (self.run.ticks.len() > 1).then(|| ("clocks.svg", pictures::clocks_svg(&self.scene())));
+        [("tick_times.csv", self.times())].into_iter().chain(picture).collect()
+    }
+
+    /// The run in physical time: when each node begins a tick, against the mean of all, and what its buffers hold then.
+    fn scene(&self) -> ClocksScene {
+        let (ticks, links) = (&self.run.ticks, self.spec.network.links());
+        let nanos = |from: Femtos, to: Femtos| (to.0 - from.0) as f64 / 1e6;
+        let mean = |tick: &CoupledTick| {
+            let sum: f64 = tick.began.values().map(|&at| nanos(self.run.begin, at)).sum();
+            sum / tick.began.len() as f64
+        };
+        let means: Vec<f64> = ticks.iter().map(mean).collect();
+        let node = |id: NodeId| Curve {
+            name: self.spec.nodes[id.0 as usize].clone(),
+            values: ticks.iter().zip(&means).map(|(tick, mean)| nanos(self.run.begin, tick.began[id]) - mean).collect(),
+        };
+        let link = |id: LinkId| Curve {
+            name: self.link(id),
+            values: ticks.iter().map(|tick| tick.occupancies[id] as f64).collect(),
+        };
+        let last = ticks.last().map_or(Tick(0), |tick| tick.tick);
+        ClocksScene {
+            title: format!("A run on the clocks of {}", self.spec.name),
+            subtitle: format!(
+                "ticks 0 to {last}: the first node begins tick 0 at {:.9} s; time counts from there",
+                self.run.begin.as_seconds()
+            ),
+            times: means.iter().map(|nanos| nanos / 1e9).collect(),
+            frequency: Panel::new(
+                "A tick begins, against the mean of all nodes (ns)",
+                self.spec.network.nodes().ids().map(node).collect(),
+            ),
+            occupancy: Panel::new("Buffer occupancy (frames)", links.ids().map(link).collect()),
+            depth: common_depth(&self.spec),
+            settled: None,
+        }
     }
 }
 

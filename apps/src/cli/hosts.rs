@@ -228,6 +228,10 @@ pub(crate) fn conclude(
 
 /// A host that failed.
 fn failed(error: &NodeError) -> Failure {
+    if let NodeError::Host(HostError::Spawn(SpawnError::File { .. })) = error {
+        return Failure::new(Exit::Invalid, "host::file", error.to_string())
+            .help("names of files start from the fleet file");
+    }
     let failure = Failure::new(Exit::HostFailed, "host::failed", error.to_string());
     let spawn = matches!(error, NodeError::Host(HostError::Spawn(SpawnError::Stage { .. } | SpawnError::Trace { .. })));
     match shim::capabilities().lack.filter(|_| spawn) {

@@ -15,6 +15,7 @@ mod clocks;
 mod compile;
 mod coupled;
 mod diff;
+mod doctor;
 mod explain;
 mod failure;
 mod files;
@@ -64,9 +65,8 @@ enum Command {
     Check(check::Check),
     Compile(compile::Compile),
     Run(run::Run),
-    Launch(shards::Launch),
+    Launch(Box<shards::Launch>),
     Shard(Box<shards::ShardCommand>),
-    ShardKey(shards::ShardKey),
     Partition(Box<partition::PartitionCommand>),
     Verify(verify::Verify),
     View(view::View),
@@ -77,6 +77,7 @@ enum Command {
     Clocks(clocks::Clocks),
     Boot(boot::BootCommand),
     Bench(bench::Bench),
+    Doctor(doctor::Doctor),
 }
 
 impl Command {
@@ -88,7 +89,6 @@ impl Command {
             Self::Run(command) => command.run(session),
             Self::Launch(command) => command.run(session),
             Self::Shard(command) => command.run(session),
-            Self::ShardKey(command) => command.run(session),
             Self::Partition(command) => command.run(session),
             Self::Verify(command) => command.run(session),
             Self::View(command) => command.run(session),
@@ -99,6 +99,7 @@ impl Command {
             Self::Clocks(command) => command.run(session),
             Self::Boot(command) => command.run(session),
             Self::Bench(command) => command.run(session),
+            Self::Doctor(command) => command.run(session),
         }
     }
 }

@@ -60,6 +60,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE", conflicts_with = "threads")]
     pub(crate) partition: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) patience: shards::Patience,
+    #[command(flatten)]
     pub(crate) checkpoint: CheckpointArgs,
     /// Results go into this new directory [default: a new one below `out`; none with --format json]
     #[arg(short, long, value_name = "DIR")]
@@ -255,7 +257,10 @@ impl Run {
                 Err(failure.help("add --shards with the number of lists in the file"))
             }
             Some(shards) => shards::local(session, self, shards),
-            None => self.execute(session, |prepared, ready, display| self.on_threads(prepared, ready, display)),
+            None => {
+                self.patience.refuse()?;
+                self.execute(session, |prepared, ready, display| self.on_threads(prepared, ready, display))
+            }
         }
     }
 
@@ -275,8 +280,8 @@ impl Run {
 
     /// What the arguments say.
     fn inputs(&self, session: &Session, keep: bool) -> Result<Inputs, Failure> {
-        let coupled = self.clocks.as_deref().map(|spec| Coupled::boot(session, spec)).transpose()?;
-        let prepared = self.prepare(session, coupled.as_ref(), keep)?;
+        let mut coupled = self.clocks.as_deref().map(|spec| Coupled::boot(session, spec)).transpose()?;
+        let prepared = self.prepare(session, coupled.as_mut(), keep)?;
         let own = || prepared.loaded.fleet().map(|fleet| fleet.iterations(&prepared.calendars));
         let iterations = self.iterations.or_else(own).unwrap_or_default();
         let app = fed(&prepared.loaded.app, Iterations(iterations), &self.input)?;
@@ -331,8 +336,7 @@ impl Run {
             fleet.map(|fleet| NodeFolders::new(results.as_ref().map(Results::path), fleet, kept)).transpose()?;
         let program = calendars::lower(&app, &prepared.machine, &prepared.calendars)
             .map_err(|error| explain::run(&RunError::from(error)))?;
-        let quiet = self.quiet || session.is_json() || shards::launcher_listens();
-        let mut display = Display::new(quiet, prepared.machine.nodes().len());
+        let mut display = Display::new(self.quiet || session.is_json(), prepared.machine.nodes().len());
         let start = resumed.as_ref().and_then(|known| known.start.as_ref());
         let store = || {
             let Prepared { loaded, machine, calendars, .. } = &prepared;
@@ -375,13 +379,13 @@ impl Run {
     }
 
     /// Application and calendars, for the machine that clocks make if no other is named.
-    fn prepare(&self, session: &Session, coupled: Option<&Coupled>, listed: bool) -> Result<Prepared, Failure> {
+    fn prepare(&self, session: &Session, coupled: Option<&mut Coupled>, listed: bool) -> Result<Prepared, Failure> {
         let Some(coupled) = coupled else { return self.what.prepare(session, listed) };
         if self.what.machine.machine.is_none() && self.what.calendars.is_none() {
             return self.what.prepare_for(session, coupled.machine.clone(), listed);
         }
         let prepared = self.what.prepare(session, listed)?;
-        coupled.check(&prepared.machine)?;
+        coupled.carry_machine(&prepared.machine)?;
         Ok(prepared)
     }
 
@@ -430,7 +434,7 @@ impl Run {
         };
         let (workers, bytes) = (engine.threads(), engine.bytes() + ready.program.bytes());
         let failure = driven.err().or_else(|| carried.as_ref().and_then(Carried::failure));
-        let files = carried.iter().map(|carried| ("tick_times.csv", carried.times())).collect();
+        let files = carried.iter().flat_map(Carried::files).collect();
         let clocks = carried.as_ref().map(Carried::json);
         Ok(Executed { outcome: engine.finish(), failure, workers, bytes, files, clocks, shards: None })
     }

@@ -8,7 +8,7 @@ use super::session::{Session, counted, facts, grouped, iterations, table};
 use crate::pipeline::Iterations;
 use crate::verification::{
     Difference, Executed, Field, Finding, Location, Mode, Place, Plan, REFERENCE_WORK_MAX, Reference, Side, Subject,
-    Verdict, VerifyError, verify,
+    Transport, Verdict, VerifyError, verify,
 };
 use serde::Serialize;
 use sim_core::digest::DigestLevel;
@@ -30,6 +30,9 @@ pub(crate) struct Verify {
     /// Ticks that are executed at once, at most, each with every number of threads: numbers, or `any`
     #[arg(short, long, value_name = "TICKS,…", value_delimiter = ',', default_value = "any", value_parser = window)]
     windows: Vec<Window>,
+    /// Numbers of shards to run with too, each in memory and over QUIC
+    #[arg(short, long, value_name = "COUNT,…", value_delimiter = ',')]
+    shards: Vec<NonZeroU32>,
     /// Runs with each of these
     #[arg(short, long, value_name = "COUNT", default_value = "2")]
     repeats: NonZeroU32,
@@ -76,10 +79,12 @@ struct ReferenceJson {
 
 #[derive(Serialize)]
 struct RunJson {
-    /// Threads asked for.
-    threads: u32,
-    /// Threads that there were nodes for.
-    threads_used: usize,
+    /// What carries words between workers: `threads`, `memory`, `quic`.
+    carrier: &'static str,
+    /// Threads or shards asked for.
+    workers: u32,
+    /// Threads or shards that there were nodes for.
+    workers_used: usize,
     window: Option<i64>,
     repeat: u32,
     ticks: Option<i64>,
@@ -154,7 +159,10 @@ impl Verify {
         let threads = |&Window(window): &Window| {
             self.threads.iter().map(move |&threads| Mode::Threads { threads, window }).collect::<Vec<_>>()
         };
-        let modes = self.windows.iter().flat_map(threads).collect();
+        let shards = |&shards: &NonZeroU32| {
+            [Transport::Memory, Transport::Quic].map(|transport| Mode::Shards { shards, transport })
+        };
+        let modes = self.windows.iter().flat_map(threads).chain(self.shards.iter().flat_map(shards)).collect();
         Plan { modes, repeats: self.repeats, reference_work_max: REFERENCE_WORK_MAX }
     }
 }
@@ -164,17 +172,28 @@ fn failed(error: &VerifyError) -> Failure {
         VerifyError::Engine(error) => explain::run(&error.clone().into()),
         VerifyError::NoMode => Failure::new(Exit::Invalid, "verify::no_mode", error.to_string()),
         VerifyError::Reference(_) => Failure::new(Exit::CheckFailed, "verify::reference", error.to_string()),
+        VerifyError::Stopped(stop) => {
+            Failure::new(Exit::from_code(stop.cause.exit_code()), "verify::stopped", error.to_string())
+        }
+        VerifyError::Join(_) | VerifyError::Network(_) => {
+            Failure::new(Exit::PeerLost, "verify::network", error.to_string())
+        }
     }
 }
 
 fn summary<'a>(prepared: &'a Prepared, iterations: u64, verdict: &Verdict) -> VerifyJson<'a> {
     let (app, machine) = (&prepared.loaded.app, &prepared.machine);
     let first = verdict.runs.first().expect("a verdict is about runs").digests;
-    let run = |Executed { run, threads: threads_used, digests }: &Executed| {
-        let Mode::Threads { threads, window } = run.mode;
+    let run = |Executed { run, workers: workers_used, digests }: &Executed| {
+        let (carrier, workers, window) = match run.mode {
+            Mode::Threads { threads, window } => ("threads", threads, window),
+            Mode::Shards { shards, transport: Transport::Memory } => ("memory", shards, None),
+            Mode::Shards { shards, transport: Transport::Quic } => ("quic", shards, None),
+        };
         RunJson {
-            threads: threads.get(),
-            threads_used: *threads_used,
+            carrier,
+            workers: workers.get(),
+            workers_used: *workers_used,
             window: window.map(|window| window.0),
             repeat: run.repeat,
             ticks: digests.ticks.map(|tick| tick.0),
@@ -273,12 +292,18 @@ fn text(json: &VerifyJson<'_>, verdict: &Verdict) -> String {
     let mut text = format!("{} on {}: {count} in {}\n\n", json.app, json.machine, counted(ticks, "tick"));
     let verdict_of = |equal: bool| if equal { "equal" } else { "DIFFERS" }.to_owned();
     let shown = |digest: &Option<String>| digest.clone().unwrap_or("-".to_owned());
-    let mut rows = vec![["threads", "window", "run", "stream digest", "run digest", ""].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["executed on", "window", "run", "stream digest", "run digest", ""].map(str::to_owned).to_vec()];
     for (place, run) in json.runs.iter().enumerate() {
-        let used = if run.threads_used == run.threads as usize {
-            run.threads.to_string()
-        } else {
-            format!("{} (of {})", run.threads_used, run.threads)
+        let noun = if run.carrier == "threads" { "thread" } else { "shard" };
+        let mut used = counted(run.workers_used as u64, noun);
+        if run.workers_used != run.workers as usize {
+            used += &format!(" (of {})", run.workers);
+        }
+        used += match run.carrier {
+            "memory" => " in memory",
+            "quic" => " over QUIC",
+            _ => "",
         };
         let window = run.window.map_or("any".to_owned(), |window| grouped(window.unsigned_abs()));
         let equal = if place == 0 { String::new() } else { verdict_of(run.equal) };

@@ -2,6 +2,7 @@
 
 use super::clock::NodeClock;
 use super::fleet::{HostNode, Stop};
+use super::processors;
 use shim::wire::{Egress, Ingress, WireError};
 use shim::{ExitStatus, Host, HostError, HostSpec, Input, Nanos, Output, Packet, Report, Segment};
 use sim_core::{Behaviour, Firing, State};
@@ -75,6 +76,8 @@ struct NodeState {
 
 impl Drop for NodeState {
     fn drop(&mut self) {
+        // The engine goes on the thread that has started it, and that has been one of those which drive nodes.
+        processors::leave();
         let Some(host) = self.host.take() else { return };
         let mut end = self.shared.end.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match host.finish() {
@@ -122,6 +125,9 @@ impl HostActor {
         outputs: &mut [u64],
     ) -> Result<(), NodeError> {
         let Begin { clock, spec } = self.shared.begin.get().expect("a fleet is begun before it is run");
+        if let Some(processor) = spec.cpu {
+            processors::stay(processor);
+        }
         let (now, until) = (clock.at(firing.index), clock.at(firing.index + 1));
         let mut packets = Vec::new();
         let slots = inputs.chunks_exact(self.slot_words);

@@ -1,6 +1,6 @@
 //! From the entries of a fleet file to nodes: names, addresses, files, places on the machine, and who reaches whom.
 
-use super::fleet::{Expectation, FleetError, HostNode, Stop};
+use super::fleet::{Expectation, FleetError, HostNode, Stop, bounded};
 use super::fleet_file::{ExpectText, FleetText, NodeText};
 use shim::{ExitStatus, HostSpec, Nanos, default_environment, signal_number};
 use sim_core::{Machine, NodeId, mix};
@@ -14,22 +14,34 @@ pub(super) fn expand(text: &FleetText, folder: &Path) -> Result<Vec<HostNode>, F
     let mut nodes = Vec::new();
     let mut names = BTreeSet::new();
     for entry in &text.nodes {
+        let last_port = u64::from(entry.port) + u64::from(entry.count.unwrap_or(1).saturating_sub(1));
+        bounded("the port of the last node of an entry", last_port, 0, u64::from(u16::MAX))?;
         for index in 0..entry.count.unwrap_or(1) {
             let name = match entry.count {
                 None => entry.name.clone(),
                 Some(_) => format!("{}{index}", entry.name),
             };
-            let legal = |c: char| c.is_ascii_alphanumeric() || c == '-';
-            if name.is_empty() || name.len() > 63 || !name.chars().all(legal) {
+            if !is_host_name(&name) {
                 return Err(FleetError::Name { name });
             }
-            if !names.insert(name.clone()) {
+            if !names.insert(name.to_ascii_lowercase()) {
                 return Err(FleetError::DuplicateName { name });
             }
             nodes.push(node(text, entry, folder, (name, index), nodes.len())?);
         }
     }
     Ok(nodes)
+}
+
+/// Whether programs can ask for a node by this name: the rule of RFC 952. RFC 1123 lets names begin with digits too, but what
+/// looks like a number is an address to many programs.
+fn is_host_name(name: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    (1..=63).contains(&name.len())
+        && name.chars().all(legal)
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && !name.ends_with('-')
+        && !name.eq_ignore_ascii_case("localhost")
 }
 
 /// Node `number` of the fleet, which is node `index` of its entry.

@@ -84,12 +84,15 @@ pub enum FleetError {
     #[error("the fleet has no nodes")]
     Empty,
     /// A name that cannot be a host name.
-    #[error("`{name}` is no name for a node: 1 to 63 letters, digits and hyphens")]
+    #[error(
+        "`{name}` is no name for a node: write 1 to 63 letters, digits and hyphens, a letter first and no hyphen last, and \
+         not `localhost`"
+    )]
     Name {
         /// The name.
         name: String,
     },
-    /// Two nodes of one name.
+    /// Two nodes of one name, in which capitals count as small letters.
     #[error("two nodes are called `{name}`")]
     DuplicateName {
         /// The name.
@@ -190,7 +193,7 @@ pub enum BeginError {
     /// The calendars are of another application.
     #[error(transparent)]
     Clock(#[from] ClockError),
-    /// A program is not there.
+    /// A program is not there, or a file for it.
     #[error(transparent)]
     Program(#[from] NodeError),
 }
@@ -295,11 +298,11 @@ impl Fleet {
         self.nodes.iter().flat_map(|node| &node.spec.files).map(|(from, _)| from.as_path()).collect()
     }
 
-    /// Prepares the one run that a fleet is good for. Programs whose nodes one worker drives are bound to one processor, with
-    /// their supervisors: the worker lets them run one after the other, and follows them there by itself.
+    /// Prepares the one run that a fleet is good for. Programs whose nodes one worker drives stay on one processor, with their
+    /// supervisors and with the worker itself, which lets them run one after the other.
     ///
     /// # Errors
-    /// [`BeginError`]. A program that is missing on this host is found now, however late it starts.
+    /// [`BeginError`]. A program or file that is missing on this host is found now, however late the program starts.
     pub fn begin(&self, run: &Beginning<'_>) -> Result<(), BeginError> {
         let processors = processors();
         let mut missing = None;
@@ -307,13 +310,13 @@ impl Fleet {
             let clock = NodeClock::new(run.calendars, actor, self.tick_ns)?;
             let Some(worker) = (run.worker)(node.on) else { continue };
             let mut spec = node.spec.clone();
-            if let Err(error) = spec.program() {
-                missing.get_or_insert(NodeError::from(HostError::from(error)));
-            }
             spec.directory = run.directory.join(&spec.node);
             spec.trace = run.trace;
             spec.cpu = processors.get(worker % processors.len().max(1)).copied();
             spec.files.iter_mut().for_each(|(from, _)| *from = (run.files)(from));
+            if let Err(error) = spec.check() {
+                missing.get_or_insert(NodeError::from(HostError::from(error)));
+            }
             // A second run of the same value would find the programs of the first.
             let _ = shared.begin.set(Begin { clock, spec });
         }
@@ -343,7 +346,7 @@ impl Fleet {
     }
 }
 
-fn bounded(what: &'static str, found: u64, least: u64, most: u64) -> Result<(), FleetError> {
+pub(super) fn bounded(what: &'static str, found: u64, least: u64, most: u64) -> Result<(), FleetError> {
     if (least..=most).contains(&found) { Ok(()) } else { Err(FleetError::Number { what, found, least, most }) }
 }
 

@@ -44,7 +44,7 @@ pub struct FleetText {
 ///
 /// In arguments, values of the environment, and names of files, `{name}`, `{index}`, `{address}`, `{port}` and `{key}` stand
 /// for the node's name, its number within the entry (from 0), its address, `port` plus that number, and 64 hexadecimal
-/// digits that belong to it alone.
+/// digits that belong to it alone. Anything else in braces stays as it is: shells and others have a use for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename = "Node", deny_unknown_fields)]
 pub struct NodeText {

@@ -2,7 +2,7 @@
 //! costs here. Every shard has its own socket, identity and thread for input and output, as separate processes have.
 
 use net_runtime::engine::{EngineShard, OutcomeParts};
-use net_runtime::proto::rendezvous::Secret;
+use net_runtime::proto::rendezvous::{Secret, Trust};
 use net_runtime::proto::{Cause, ShardId, Stop};
 use net_runtime::quic::{
     Agreement, Figures, Files, Identity, Interrupts, JoinError, Membership, Observer, Options, Port, host, join, run,
@@ -110,10 +110,10 @@ pub fn over_loopback(
 
 /// Lets the shards come together.
 fn gather(id: ShardId, port: Port, address: SocketAddr, shards: u32) -> Result<Membership, JoinError> {
-    let (secret, build) = (Secret::new(b"within one process"), [0; 32]);
+    let (trust, build) = (Trust::Secret(Secret::new(b"within one process")), [0; 32]);
     match id {
-        ShardId(0) => host(port, &secret, shards, build, Files::new()),
-        _ => join(port, address, &secret, id, shards, build).map(|(membership, _)| membership),
+        ShardId(0) => host(port, &trust, shards, build, Files::new()),
+        _ => join(port, address, &trust, id, shards, build).map(|(membership, _)| membership),
     }
 }
 

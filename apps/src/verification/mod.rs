@@ -1,6 +1,6 @@
 //! Verification: one run in several modes must give one result; if it does not, where is the first difference?
 //!
-//! How a run is executed (threads, window limits, how often) must never show in what it computes. [`verify`] executes the
+//! How a run is executed (threads, window limits, shards and what carries their words, how often) must never show in what it computes. [`verify`] executes the
 //! same iterations in every [`Mode`], and untimed by the reference interpreter where that is cheap, and compares digests.
 //! If two runs differ, they are executed once more, side by side, and their events compared, so that the first tick, node
 //! and word in which they differ is found also where no two executions are alike. Nothing is stored but the events of one
@@ -9,10 +9,14 @@
 mod difference;
 mod expected;
 mod lockstep;
+mod shards;
 
 pub use difference::{Difference, Field, Place, Side};
 
 use expected::Expected;
+use net_runtime::proto::Stop;
+use net_runtime::quic::JoinError;
+use shards::Shards;
 use sim_core::digest::{ChannelDigest, RunDigest};
 use sim_core::engine::{Engine, EngineError};
 use sim_core::program::Program;
@@ -49,6 +53,22 @@ pub enum Mode {
         /// Ticks executed at once, at most; as many as the engine likes if not given.
         window: Option<Ticks>,
     },
+    /// As shards that follow the protocol between processes, though in this one.
+    Shards {
+        /// Shards, as far as there are nodes to give them.
+        shards: NonZeroU32,
+        /// What carries their words.
+        transport: Transport,
+    },
+}
+
+/// What carries the words of shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// A queue, under virtual time.
+    Memory,
+    /// QUIC, on the loopback device.
+    Quic,
 }
 
 /// In which modes a run is executed, and how often in each.
@@ -76,8 +96,8 @@ pub struct RunId {
 pub struct Executed {
     /// Which one.
     pub run: RunId,
-    /// Threads that executed it.
-    pub threads: usize,
+    /// Threads or shards that executed it.
+    pub workers: usize,
     /// What must be the same in all runs.
     pub digests: Digests,
 }
@@ -150,7 +170,7 @@ pub enum Location {
 }
 
 /// Why a run cannot be verified.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// Nothing to execute.
     #[error("there is no mode to execute the run in")]
@@ -161,6 +181,15 @@ pub enum VerifyError {
     /// The untimed execution failed, though runs did not.
     #[error("the untimed reference failed: {0}")]
     Reference(#[from] ReferenceError),
+    /// The protocol ended a run of shards.
+    #[error("a run of shards was stopped at tick {}: {}", .0.tick.0, .0.message)]
+    Stopped(Stop),
+    /// Shards did not come together.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// There is no socket to be had.
+    #[error("shards cannot talk to each other: {0}")]
+    Network(String),
 }
 
 /// Executes `subject` as planned, compares all runs, and finds the first difference if there is one.
@@ -188,10 +217,15 @@ pub fn verify(subject: &Subject<'_>, plan: &Plan) -> Result<Verdict, VerifyError
 
 impl Subject<'_> {
     fn execute(&self, run: RunId) -> Result<Executed, VerifyError> {
-        let mut engine = run.mode.engine(self, false)?;
-        engine.advance(u64::MAX)?;
-        let threads = engine.threads();
-        Ok(Executed { run, threads, digests: Digests::of(&engine.finish()) })
+        let (workers, outcome) = match run.mode {
+            Mode::Threads { .. } => {
+                let mut engine = run.mode.engine(self, false)?;
+                engine.advance(u64::MAX)?;
+                (engine.threads(), engine.finish())
+            }
+            Mode::Shards { shards, transport } => Shards::new(self, shards.get())?.execute(transport)?,
+        };
+        Ok(Executed { run, workers, digests: Digests::of(&outcome) })
     }
 
     fn reference(&self, limit: u64) -> Result<Reference, VerifyError> {
@@ -218,15 +252,15 @@ impl Subject<'_> {
 }
 
 impl Mode {
-    /// The run at tick 0.
+    /// The run at tick 0, in this process; shards as threads, divided alike.
     fn engine<'a>(self, subject: &Subject<'a>, trace: bool) -> Result<Engine<'a>, EngineError> {
         let Subject { app, machine, program, .. } = *subject;
-        match self {
-            Self::Threads { threads, window } => {
-                let partition = Partition::balanced(machine, program, threads.get(), Carrier::Memory);
-                Engine::parallel(app, program, &subject.options(window, trace), &partition)
-            }
-        }
+        let (workers, window) = match self {
+            Self::Threads { threads, window } => (threads, window),
+            Self::Shards { shards, .. } => (shards, None),
+        };
+        let partition = Partition::balanced(machine, program, workers.get(), Carrier::Memory);
+        Engine::parallel(app, program, &subject.options(window, trace), &partition)
     }
 }
 
@@ -238,11 +272,17 @@ impl Digests {
 
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted =
+            |count: NonZeroU32, noun: &str| format!("{count} {noun}{}", if count.get() == 1 { "" } else { "s" });
         match self {
             Self::Threads { threads, window } => {
-                write!(f, "{threads} thread{}", if threads.get() == 1 { "" } else { "s" })?;
+                f.write_str(&counted(*threads, "thread"))?;
                 window.map_or(Ok(()), |window| write!(f, ", window {}", window.0))
             }
+            Self::Shards { shards, transport: Transport::Memory } => {
+                write!(f, "{} in memory", counted(*shards, "shard"))
+            }
+            Self::Shards { shards, transport: Transport::Quic } => write!(f, "{} over QUIC", counted(*shards, "shard")),
         }
     }
 }

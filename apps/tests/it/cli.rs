@@ -7,6 +7,7 @@ mod clocks;
 mod fleet_matrix;
 mod fleets;
 mod graphs;
+mod launch;
 mod partition;
 mod results;
 mod shards;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use sim_core::NodeId;
-use sim_core::clock::{ClockEngine, EngineOptions, Femtos, Snapshot};
+use sim_core::clock::{BootOptions, ClockEngine, ClockLink, ClockNetwork, EngineOptions, Femtos, Snapshot, boot};
 use std::num::NonZeroUsize;
 use tidelock::formats::{ClockSpec, read_clocks};
 
@@ -35,6 +35,35 @@ fn simulate(spec: &ClockSpec, threads: usize) -> (ClockEngine, Vec<Snapshot>) {
         samples.push(engine.snapshot(at));
     }
     (engine, samples)
+}
+
+/// Every published case that settles boots with buffers of 32 frames, and keeps all of them within ± 16 of their middle.
+#[test]
+fn booted_buffers_stay_within_sixteen() {
+    let mut booted = 0;
+    for name in CASES {
+        let (spec, _) = case(name);
+        let links: Vec<_> = spec.network.links().values().map(|link| ClockLink { depth: Some(32), ..*link }).collect();
+        let network =
+            ClockNetwork::new(spec.network.nodes().clone(), links).unwrap().with_nominal(spec.network.nominal());
+        let mut engine = ClockEngine::new(&network, spec.control, EngineOptions::new(network.nominal()));
+        let millis = |millis: i64| Femtos::nanos(millis * 1_000_000);
+        // Reframing moves buffers at its time: afterwards they stay.
+        engine.advance(millis(3_000));
+        let options = BootOptions { stable_for: millis(200), limit: millis(8_000), ..BootOptions::default() };
+        // Integral action moves some on for longer: those have not settled.
+        let Ok(boot) = boot(&mut engine, &options) else { continue };
+        booted += 1;
+        engine.watch(10);
+        engine.advance(boot.at + millis(500));
+        assert_eq!(engine.buffer_events(), &[], "{name}");
+        let seen = engine.watched_occupancies();
+        assert!(
+            seen.values().all(|seen| seen.is_some_and(|(least, most)| least >= 0 && most <= 32)),
+            "{name}: {seen:?}"
+        );
+    }
+    assert!(booted >= 4, "{booted}");
 }
 
 fn list(value: &Value) -> Vec<i64> {

@@ -12,8 +12,8 @@ use tidelock::builder::{AppBuilder, BuildError};
 use tidelock::library::cd2dat;
 use tidelock::prelude::Firing;
 use tidelock::verification::{
-    Difference, Field, Finding, Location, Mode, Opponent, Place, Plan, REFERENCE_WORK_MAX, Reference, Subject, Verdict,
-    verify,
+    Difference, Field, Finding, Location, Mode, Opponent, Place, Plan, REFERENCE_WORK_MAX, Reference, Subject,
+    Transport, Verdict, verify,
 };
 
 /// A compiled application.
@@ -99,9 +99,37 @@ fn a_deterministic_application_is_the_same_in_every_mode() {
         let stream = verdict.runs[0].digests.stream;
         assert!(stream.is_some());
         assert_eq!(verdict.reference, Reference::Compared(stream));
-        assert_eq!(verdict.runs[3].threads, 2);
-        assert_eq!(verdict.runs[9].threads, 4, "there are no more nodes");
+        assert_eq!(verdict.runs[3].workers, 2);
+        assert_eq!(verdict.runs[9].workers, 4, "there are no more nodes");
     }
+}
+
+/// Shards are one more way to execute, whatever carries their words.
+#[test]
+fn shards_are_the_same_as_threads() {
+    let case = Case::new(cd2dat().unwrap(), Machine::torus([2, 2]));
+    let shards = |count: u32| {
+        let shards = NonZeroU32::new(count).unwrap();
+        [Transport::Memory, Transport::Quic].map(|transport| Mode::Shards { shards, transport })
+    };
+    let threads = plan(&[1], &[None], 1);
+    let modes = threads.modes.iter().copied().chain([1, 2, 5].into_iter().flat_map(shards)).collect();
+    let verdict = case.verify(&case.options(40, DigestLevel::Events), &Plan { modes, ..threads });
+    assert!(verdict.finding.is_none(), "{:?}", verdict.finding);
+    let workers: Vec<usize> = verdict.runs.iter().map(|run| run.workers).collect();
+    assert_eq!(workers, [1, 1, 1, 2, 2, 4, 4], "there are no more nodes");
+    assert!(verdict.runs.iter().all(|run| run.digests.run.is_some() && run.digests == verdict.runs[0].digests));
+}
+
+/// What differs between runs is found also if they are shards.
+#[test]
+fn a_difference_between_shards_is_found() {
+    let case = unordered();
+    let options = case.options(1_000, DigestLevel::State);
+    let mode = Mode::Shards { shards: NonZeroU32::new(2).unwrap(), transport: Transport::Quic };
+    let verdict = case.verify(&options, &Plan { modes: vec![mode], ..plan(&[1], &[None], 2) });
+    let (_, found) = event(&verdict);
+    assert_eq!(found.place, Place::Firing { actor: case.actor("change"), index: 700 });
 }
 
 /// What is too large for the reference is said to be.

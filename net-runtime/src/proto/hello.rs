@@ -86,6 +86,12 @@ pub enum Refusal {
         /// Whom it claims to be.
         claimed: ShardId,
     },
+    /// A shard whose certificate is none of those that were agreed on.
+    #[error("the certificate of {shard} is none of those in the manifest of the run")]
+    Stranger {
+        /// The shard.
+        shard: ShardId,
+    },
     /// A shard that is already there.
     #[error("there is already a {shard}; the first one stays")]
     Duplicate {

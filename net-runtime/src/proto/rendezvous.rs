@@ -3,6 +3,7 @@
 //! Every shard makes a key of its own and shows its certificate to shard 0, over a connection whose keying material both
 //! prove to know the secret of the run for: nobody in between can pass a proof on. Shard 0 answers with the manifest: who
 //! takes part, where, and with which certificate. From then on only those certificates are accepted, each for its shard.
+//! Where certificates are agreed on beforehand, only those are accepted from the start, and the rest stays as it is.
 
 use super::hello::{Refusal, prefixed, unprefixed};
 use super::{Hash, ShardId, short};
@@ -55,6 +56,58 @@ impl Secret {
     }
 }
 
+/// By what shards know, before they have met, who may take part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Who knows this.
+    Secret(Secret),
+    /// Who has the keys of these certificates. Nobody has to know anything.
+    Pinned {
+        /// The run.
+        run: [u8; 16],
+        /// Hashes of the certificates of all shards.
+        pins: IdVec<ShardId, Hash>,
+    },
+}
+
+impl Trust {
+    /// What both sides prove to know. All that is pinned is public; proving to know it shows that both mean the same run.
+    fn secret(&self) -> Secret {
+        match self {
+            Self::Secret(secret) => secret.clone(),
+            Self::Pinned { run, pins } => {
+                let pins = pins.values().flatten();
+                Secret::new(&run.iter().chain(pins).copied().collect::<Vec<u8>>())
+            }
+        }
+    }
+
+    /// [`Secret::proof`] of what is known.
+    #[must_use]
+    pub fn proof(&self, side: Side, keying: &Hash) -> Hash {
+        self.secret().proof(side, keying)
+    }
+
+    /// [`Secret::proves`] of what is known.
+    #[must_use]
+    pub fn proves(&self, side: Side, keying: &Hash, proof: &Hash) -> bool {
+        self.secret().proves(side, keying, proof)
+    }
+
+    /// Whether `shard` may show the certificate `pin`.
+    ///
+    /// # Errors
+    /// [`Refusal::NotWhoItSays`], [`Refusal::Stranger`].
+    pub fn check(&self, shard: ShardId, pin: &Hash) -> Result<(), Refusal> {
+        let Self::Pinned { pins, .. } = self else { return Ok(()) };
+        match pins.iter().find(|(_, pinned)| *pinned == pin) {
+            Some((pinned, _)) if pinned == shard => Ok(()),
+            Some((pinned, _)) => Err(Refusal::NotWhoItSays { pinned, claimed: shard }),
+            None => Err(Refusal::Stranger { shard }),
+        }
+    }
+}
+
 /// A shard asks to take part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Join {
@@ -66,7 +119,7 @@ pub struct Join {
     pub build: Hash,
     /// The port at which it can be reached.
     pub port: u16,
-    /// That it knows the secret.
+    /// That it knows the secret, or what is pinned.
     pub proof: Hash,
 }
 
@@ -115,7 +168,7 @@ impl Manifest {
 /// Shard 0's side: shards come in, in any order.
 #[derive(Clone, Debug)]
 pub struct Gathering {
-    secret: Secret,
+    trust: Trust,
     shards: u32,
     build: Hash,
     seats: BTreeMap<ShardId, Member>,
@@ -124,8 +177,8 @@ pub struct Gathering {
 impl Gathering {
     /// Waits for all shards but shard 0, which is `host`.
     #[must_use]
-    pub fn new(secret: Secret, shards: u32, build: Hash, host: Member) -> Self {
-        Self { secret, shards, build, seats: BTreeMap::from([(ShardId(0), host)]) }
+    pub fn new(trust: Trust, shards: u32, build: Hash, host: Member) -> Self {
+        Self { trust, shards, build, seats: BTreeMap::from([(ShardId(0), host)]) }
     }
 
     /// A shard asks to take part; it was seen at `address` with the certificate `pin`.
@@ -133,7 +186,7 @@ impl Gathering {
     /// # Errors
     /// [`Refusal`]; those who are there stay.
     pub fn join(&mut self, join: &Join, keying: &Hash, address: SocketAddr, pin: Hash) -> Result<(), Refusal> {
-        if !self.secret.proves(Side::Member, keying, &join.proof) {
+        if !self.trust.proves(Side::Member, keying, &join.proof) {
             return Err(Refusal::WrongSecret);
         }
         let differs = |field, ours: String, theirs: String| Err(Refusal::Differs { field, ours, theirs });
@@ -146,6 +199,7 @@ impl Gathering {
         if join.shard.0 >= self.shards {
             return Err(Refusal::NoSuchShard { shard: join.shard, shards: self.shards });
         }
+        self.trust.check(join.shard, &pin)?;
         if self.seats.contains_key(&join.shard) {
             return Err(Refusal::Duplicate { shard: join.shard });
         }
@@ -166,18 +220,28 @@ impl Gathering {
         (0..self.shards).map(ShardId).filter(|shard| !self.seats.contains_key(shard))
     }
 
-    /// The manifest, once all are there. The run's id is a hash of everybody's fresh key.
+    /// The manifest, once all are there. The run's id is the one that is agreed on, or a hash of everybody's fresh key.
     #[must_use]
     pub fn manifest(&self) -> Option<Manifest> {
         if self.missing().next().is_some() {
             return None;
         }
-        let mut hasher = blake3::Hasher::new_derive_key("tidelock 2026 id of a run");
-        for member in self.seats.values() {
-            hasher.update(&member.pin);
-        }
-        let mut run = [0; 16];
-        run.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        Some(Manifest { run, members: self.seats.values().cloned().collect() })
+        let members: IdVec<ShardId, Member> = self.seats.values().cloned().collect();
+        let run = match &self.trust {
+            Trust::Pinned { run, .. } => *run,
+            Trust::Secret(_) => run_id(members.values().map(|member| &member.pin)),
+        };
+        Some(Manifest { run, members })
     }
+}
+
+/// The id of a run of shards with fresh keys.
+pub fn run_id<'a>(pins: impl Iterator<Item = &'a Hash>) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_derive_key("tidelock 2026 id of a run");
+    for pin in pins {
+        hasher.update(pin);
+    }
+    let mut run = [0; 16];
+    run.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    run
 }

@@ -7,7 +7,7 @@ use super::port::Port;
 use super::tls::Pins;
 use crate::proto::control::{CHUNK_BYTES, ControlDecoder, encode};
 use crate::proto::hello::Refusal;
-use crate::proto::rendezvous::{Gathering, Join, Manifest, Member, Secret, Side};
+use crate::proto::rendezvous::{Gathering, Join, Manifest, Member, Side, Trust};
 use crate::proto::{Cause, Hash, ShardId, Stop};
 use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream, VarInt};
 use rustls::pki_types::CertificateDer;
@@ -90,7 +90,7 @@ impl JoinError {
 /// What shard 0 answers to those who may take part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Welcome {
-    /// All have come; and shard 0 knows the secret, too.
+    /// All have come; and shard 0 knows the secret, or what is pinned, too.
     Manifest { proof: Hash, manifest: Manifest },
     /// Bytes of a file; of the next one after the `last`.
     File { name: String, bytes: Vec<u8>, last: bool },
@@ -108,16 +108,20 @@ const FILES_BYTES: usize = 1 << 31;
 ///
 /// # Errors
 /// [`JoinError`].
-pub fn host(port: Port, secret: &Secret, shards: u32, build: Hash, files: Files) -> Result<Membership, JoinError> {
+pub fn host(port: Port, trust: &Trust, shards: u32, build: Hash, files: Files) -> Result<Membership, JoinError> {
     let address = port.address().map_err(|error| JoinError::Network { reason: error.to_string() })?;
+    check_own(trust, ShardId(0), shards, &port)?;
     let member = Member { address, pin: port.identity().pin() };
     let hall = Arc::new(Hall {
-        secret: secret.clone(),
-        gathering: Mutex::new(Gathering::new(secret.clone(), shards, build, member)),
+        trust: trust.clone(),
+        gathering: Mutex::new(Gathering::new(trust.clone(), shards, build, member)),
         guests: Mutex::default(),
         changed: Notify::new(),
     });
-    port.open(Pins::Any);
+    port.open(match trust {
+        Trust::Secret(_) => Pins::Any,
+        Trust::Pinned { pins, .. } => Pins::These(pins.values().copied().collect()),
+    });
     let (endpoint, pins, waited) = (port.endpoint.clone(), port.pins.clone(), port.options.join_timeout);
     let manifest = port.call(async move {
         let manifest = hall.wait(&endpoint, shards, waited).await?;
@@ -132,7 +136,7 @@ pub fn host(port: Port, secret: &Secret, shards: u32, build: Hash, files: Files)
 
 /// Where shards wait for each other.
 struct Hall {
-    secret: Secret,
+    trust: Trust,
     gathering: Mutex<Gathering>,
     guests: Mutex<BTreeMap<ShardId, Guest>>,
     changed: Notify,
@@ -219,7 +223,7 @@ impl Hall {
         let files: Arc<Vec<Vec<u8>>> = Arc::new(file_messages(files));
         for (shard, Guest { connection, mut stream, mut asks, keying }) in guests {
             // Seen from there, shard 0 is where they found it.
-            let proof = self.secret.proof(Side::Host, &keying);
+            let proof = self.trust.proof(Side::Host, &keying);
             let first = encode(&Welcome::Manifest { proof, manifest: manifest.clone() });
             let files = files.clone();
             tasks.push(tokio::spawn(async move {
@@ -251,17 +255,22 @@ impl Hall {
 pub fn join(
     port: Port,
     address: SocketAddr,
-    secret: &Secret,
+    trust: &Trust,
     shard: ShardId,
     shards: u32,
     build: Hash,
 ) -> Result<(Membership, Files), JoinError> {
+    check_own(trust, shard, shards, &port)?;
     let network = |reason: String| JoinError::Network { reason };
     let own = port.address().map_err(|error| network(error.to_string()))?;
     let started = Instant::now();
+    let expected = match trust {
+        Trust::Secret(_) => Pins::Any,
+        Trust::Pinned { pins, .. } => Pins::These(vec![pins[ShardId(0)]]),
+    };
     loop {
-        let dialler = port.dialler(address, Pins::Any, JOIN);
-        let (secret, waited) = (secret.clone(), port.options.join_timeout);
+        let dialler = port.dialler(address, expected.clone(), JOIN);
+        let (trust, waited) = (trust.clone(), port.options.join_timeout);
         let joined = port.call(async move {
             let connection = match dialler.dial().await {
                 Ok(connection) => connection,
@@ -269,10 +278,10 @@ pub fn join(
                 Err(error) => return Err(broken(&error)),
             };
             let ask = |keying: &Hash| {
-                let proof = secret.proof(Side::Member, keying);
+                let proof = trust.proof(Side::Member, keying);
                 Join { shard, shards, build, port: own.port(), proof }
             };
-            let answer = be_welcomed(&connection, ask, &secret);
+            let answer = be_welcomed(&connection, ask, &trust);
             let Ok(answer) = timeout(waited, answer).await else {
                 return Err(JoinError::NoHost { address, waited });
             };
@@ -296,10 +305,22 @@ pub fn join(
     }
 }
 
+/// Whether this shard is who it is to be.
+fn check_own(trust: &Trust, shard: ShardId, shards: u32, port: &Port) -> Result<(), JoinError> {
+    if let Trust::Pinned { pins, .. } = trust
+        && pins.len() != shards as usize
+    {
+        let reason = format!("the manifest is for {} shards, this run has {shards}", pins.len());
+        return Err(JoinError::Refused { reason });
+    }
+    let refused = |refusal: Refusal| JoinError::Refused { reason: refusal.to_string() };
+    trust.check(shard, &port.identity().pin()).map_err(refused)
+}
+
 async fn be_welcomed(
     connection: &Connection,
     ask: impl Fn(&Hash) -> Join,
-    secret: &Secret,
+    trust: &Trust,
 ) -> Result<(Manifest, Files), JoinError> {
     let lost = || JoinError::Broken { reason: "it was closed without a reason".to_owned() };
     let keying = keying(connection).ok_or_else(lost)?;
@@ -311,11 +332,13 @@ async fn be_welcomed(
     let Some(Welcome::Manifest { proof, manifest }) = reader.next().await else {
         return Err(broken(&connection.closed().await));
     };
-    if !secret.proves(Side::Host, &keying, &proof)
+    let refused = |refusal: Refusal| JoinError::Refused { reason: format!("shard 0: {refusal}") };
+    if !trust.proves(Side::Host, &keying, &proof)
         || manifest.members.get(ShardId(0)).map(|m| m.pin) != peer_pin(connection)
     {
-        return Err(JoinError::Refused { reason: format!("shard 0: {}", Refusal::WrongSecret) });
+        return Err(refused(Refusal::WrongSecret));
     }
+    manifest.members.iter().try_for_each(|(shard, member)| trust.check(shard, &member.pin)).map_err(refused)?;
     let (mut files, mut arriving, mut bytes_left) = (Files::new(), Vec::new(), FILES_BYTES);
     loop {
         match reader.next().await {
@@ -418,7 +441,7 @@ pub(super) fn peer_pin(connection: &Connection) -> Option<Hash> {
 }
 
 /// Material that only the two ends of this connection have.
-fn keying(connection: &Connection) -> Option<Hash> {
+pub(super) fn keying(connection: &Connection) -> Option<Hash> {
     let mut keying = [0; 32];
     connection.export_keying_material(&mut keying, b"EXPORTER-tidelock-rendezvous", b"").ok()?;
     Some(keying)

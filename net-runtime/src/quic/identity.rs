@@ -41,7 +41,7 @@ pub enum KeyError {
         mode: u32,
     },
     /// It holds no key.
-    #[error("{} holds no key with a certificate, as `tidelock shard-key` writes", path.display())]
+    #[error("{} holds no key with a certificate, as `tidelock shard keygen` writes", path.display())]
     NoKey {
         /// Which.
         path: PathBuf,

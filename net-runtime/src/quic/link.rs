@@ -37,6 +37,8 @@ pub(super) struct Hub {
     /// A [`Cause`] for which the run is to end, as its exit code; 0 if there is none.
     pub(super) alarm: AtomicU8,
     pub(super) links: Mutex<BTreeMap<ShardId, Link>>,
+    /// When this process was last seen to run.
+    awake: Mutex<Instant>,
     /// What the thread that serves the socket does.
     pub(super) io: Arc<IoCounters>,
 }
@@ -54,8 +56,19 @@ impl Hub {
             news: Notify::new(),
             alarm: AtomicU8::new(0),
             links: Mutex::default(),
+            awake: Mutex::new(Instant::now()),
             io: Arc::default(),
         }
+    }
+
+    /// Whether this process has stood still for longer than `limit`; from then on for good. To be asked more often than that.
+    pub(super) fn overslept(&self, limit: Duration) -> bool {
+        let mut awake = self.awake.lock().expect("nobody panics while holding it");
+        let overslept = awake.elapsed() > limit;
+        if !overslept {
+            *awake = Instant::now();
+        }
+        overslept
     }
 
     /// For the thread that computes: what has come in.
@@ -286,6 +299,10 @@ impl Plan {
         hub.links.lock().expect("nobody panics while holding links").insert(peer, link);
         hub.put(peer, Input::Connected).await;
         let ended = connection.closed().await;
+        if hub.overslept(self.peer_timeout) {
+            // It is not the other side that was silent.
+            return hub.alarm(Cause::Expelled);
+        }
         hub.put(peer, self.lost(peer, &ended)).await;
     }
 

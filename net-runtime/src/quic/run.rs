@@ -219,13 +219,11 @@ fn connect(port: &Port, hub: &Arc<Hub>, plan: &Arc<Plan>) {
     let (watching, limit) = (hub.clone(), plan.peer_timeout);
     port.spawn(async move {
         // Whoever was stopped for longer than others wait finds out here, before anything else is done.
-        let mut last = Instant::now();
         loop {
             tokio::time::sleep((limit / 8).min(Duration::from_millis(250))).await;
-            if last.elapsed() > limit {
-                watching.alarm(Cause::Expelled);
+            if watching.overslept(limit) {
+                return watching.alarm(Cause::Expelled);
             }
-            last = Instant::now();
         }
     });
 }

@@ -1,7 +1,7 @@
 //! TLS 1.3 between shards that know each other by certificate, not by name: no authority, no clock, no resumption.
 
 use super::identity::{Identity, pin};
-use super::{JOIN, RUN};
+use super::{JOIN, PROBE, RUN};
 use crate::proto::Hash;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::client::Resumption;
@@ -162,7 +162,7 @@ pub(super) fn server(identity: &Identity, pins: Arc<RwLock<Pins>>) -> QuicServer
         .with_client_cert_verifier(Arc::new(verifier))
         .with_single_cert(vec![identity.certificate.clone()], identity.key())
         .expect("the key is that of the certificate");
-    config.alpn_protocols = vec![RUN.to_vec(), JOIN.to_vec()];
+    config.alpn_protocols = vec![RUN.to_vec(), JOIN.to_vec(), PROBE.to_vec()];
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
     QuicServerConfig::try_from(config).expect("QUIC's first suite is there")

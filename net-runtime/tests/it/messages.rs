@@ -5,7 +5,7 @@ use sim_core::Tick;
 use std::net::SocketAddr;
 use tidelock_net_runtime::proto::control::{BODY_BYTES, Control, ControlDecoder, ControlError, encode};
 use tidelock_net_runtime::proto::hello::{HELLO_BYTES, Hello, PREFIX_BYTES, PROTOCOL, Refusal, message_length};
-use tidelock_net_runtime::proto::rendezvous::{Gathering, Join, Member, Secret, Side};
+use tidelock_net_runtime::proto::rendezvous::{Gathering, Join, Member, Secret, Side, Trust};
 use tidelock_net_runtime::proto::{Cause, ShardId, Stop};
 
 fn hello() -> Hello {
@@ -132,7 +132,7 @@ fn reasons_survive_the_wire() {
 /// Shard 0 with the secret `s`, waiting for shards 1 and 2.
 fn gathering() -> Gathering {
     let address = "127.0.0.1:4000".parse().unwrap();
-    Gathering::new(Secret::new(b"s\n"), 3, [7; 32], Member { address, pin: [0; 32] })
+    Gathering::new(Trust::Secret(Secret::new(b"s\n")), 3, [7; 32], Member { address, pin: [0; 32] })
 }
 
 /// A shard that does everything right, over a connection with keying material `[9; 32]`.

@@ -2,17 +2,19 @@
 
 use crate::relay::{Faults, Relay};
 use crate::toy::{Toy, Wire, expected, shards};
+use sim_core::IdVec;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
-use tidelock_net_runtime::proto::rendezvous::Secret;
+use tidelock_net_runtime::proto::rendezvous::{Secret, Trust};
 use tidelock_net_runtime::proto::session::Config;
 use tidelock_net_runtime::proto::{Cause, ShardId, Stop};
 use tidelock_net_runtime::quic::{
-    Agreement, Figures, Files, Identity, Interrupts, JoinError, Membership, Observer, Options, Port, host, join, run,
+    Agreement, Figures, Files, Identity, Interrupts, JoinError, Membership, Observer, Options, Port, ProbeError, SIZES,
+    host, join, measure, run, serve,
 };
 
 const BUILD: [u8; 32] = [1; 32];
@@ -26,8 +28,8 @@ fn port(options: Options) -> Port {
     Port::bind("127.0.0.1:0".parse().unwrap(), Identity::fresh(), options).unwrap()
 }
 
-fn secret() -> Secret {
-    Secret::new(b"secret")
+fn secret() -> Trust {
+    Trust::Secret(Secret::new(b"secret"))
 }
 
 /// Collects parts, and does something when a run is under way.
@@ -309,7 +311,8 @@ fn the_wrong_ones_are_refused() {
     thread::scope(|scope| {
         let hosting = scope.spawn(|| host(first, &secret(), 2, BUILD, Files::new()));
         let refused = |secret: &[u8], shard: u32, shards: u32, build: [u8; 32]| {
-            let result = join(port(Options::default()), address, &Secret::new(secret), ShardId(shard), shards, build);
+            let trust = Trust::Secret(Secret::new(secret));
+            let result = join(port(Options::default()), address, &trust, ShardId(shard), shards, build);
             match result.map(|_| ()).unwrap_err() {
                 JoinError::Refused { reason } => reason,
                 other => panic!("{other}"),
@@ -324,6 +327,64 @@ fn the_wrong_ones_are_refused() {
         let (Membership { manifest, .. }, _) = member.unwrap();
         assert_eq!(hosting.join().unwrap().unwrap().manifest.run, manifest.run);
     });
+}
+
+/// Where certificates are pinned beforehand, keys alone decide who takes part, on both sides.
+#[test]
+fn pinned_certificates_are_all_that_counts() {
+    let keys: Vec<Identity> = (0..3).map(|_| Identity::fresh()).collect();
+    let pins: IdVec<ShardId, _> = keys.iter().map(Identity::pin).collect();
+    let trust = Trust::Pinned { run: [5; 16], pins: pins.clone() };
+    let mut ports =
+        keys.into_iter().map(|key| Port::bind("127.0.0.1:0".parse().unwrap(), key, Options::default()).unwrap());
+    let (first, second, third) = (ports.next().unwrap(), ports.next().unwrap(), ports.next().unwrap());
+    let address = first.address().unwrap();
+    let refused = |port, trust: &Trust, shard| match join(port, address, trust, ShardId(shard), 3, BUILD) {
+        Err(JoinError::Refused { reason }) => reason,
+        other => panic!("{:?}", other.map(|_| ())),
+    };
+    thread::scope(|scope| {
+        let hosting = scope.spawn(|| host(first, &trust, 3, BUILD, Files::new()));
+        // Somebody with a manifest of its own, in which shard 0 is the true one: its certificate is not accepted.
+        let stranger = port(Options::default());
+        let mut own = pins.clone();
+        own[ShardId(1)] = stranger.identity().pin();
+        refused(stranger, &Trust::Pinned { run: [5; 16], pins: own }, 1);
+        // The secret of another run, and no pinned certificate.
+        refused(port(Options::default()), &secret(), 1);
+        // Somebody else in the place of shard 0.
+        let mut other = pins.clone();
+        let guest = port(Options::default());
+        other[ShardId(0)] = port(Options::default()).identity().pin();
+        other[ShardId(1)] = guest.identity().pin();
+        refused(guest, &Trust::Pinned { run: [5; 16], pins: other }, 1);
+        // A shard that says to be another one finds out by itself, and who does not is found out.
+        let swapped = port(Options::default());
+        assert!(refused(swapped, &trust, 1).contains("none of those in the manifest"));
+        let come = |port, shard| join(port, address, &trust, ShardId(shard), 3, BUILD).unwrap().0.manifest;
+        let (second, third) = (scope.spawn(move || come(second, 1)), scope.spawn(move || come(third, 2)));
+        let manifest = hosting.join().unwrap().unwrap().manifest;
+        assert_eq!(manifest.run, [5; 16]);
+        assert_eq!(manifest.members.values().map(|member| member.pin).collect::<IdVec<_, _>>(), pins);
+        assert_eq!((second.join().unwrap().run, third.join().unwrap().run), ([5; 16], [5; 16]));
+    });
+}
+
+/// The way between two hosts is measured by those who know a secret.
+#[test]
+fn a_way_is_measured() {
+    let (here, there) = (port(Options::default()), port(Options::default()));
+    serve(&there, &Secret::new(b"known"));
+    let address = there.address().unwrap();
+    let path = measure(&here, address, &Secret::new(b"known")).unwrap();
+    assert_eq!(path.sizes.iter().map(|figures| figures.bytes).collect::<Vec<_>>(), SIZES);
+    for figures in &path.sizes {
+        assert!(figures.round_trip_ns > 0 && figures.bytes_per_second > 0.0, "{path:?}");
+    }
+    // The same clock, up to a round trip.
+    assert!(path.clock_ahead_ns.abs() < 1_000_000_000, "{path:?}");
+    let wrong = measure(&here, address, &Secret::new(b"guessed"));
+    assert!(matches!(wrong, Err(ProbeError::WrongSecret { .. })), "{wrong:?}");
 }
 
 #[test]

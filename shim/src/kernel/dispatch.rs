@@ -2,19 +2,20 @@
 
 use super::bytes::Buffers;
 use super::files::Transfer;
-use super::sockets::NamePlace;
+use super::sockets::{Movement, NamePlace};
 use super::{After, Attempt, Call, Caller, Flow, Kernel, Outcome};
 use crate::time::Nanos;
 use nix::errno::Errno;
+use std::borrow::Cow;
 use syscalls::Sysno;
 
-/// Calls that are refused without a word: programs try them and do well without.
-const SILENTLY_REFUSED: [Sysno; 6] =
-    [Sysno::rseq, Sysno::membarrier, Sysno::io_uring_setup, Sysno::statfs, Sysno::fstatfs, Sysno::copy_file_range];
+/// `MEMBARRIER_CMD_QUERY` of `linux/membarrier.h`: which barriers there are.
+const MEMBARRIER_QUERY: i32 = 0;
 
-/// The name of a call.
-pub(crate) fn name(number: i32) -> &'static str {
-    usize::try_from(number).ok().and_then(Sysno::new).map_or("unknown", |call| call.name())
+/// The name of a call; its number if it has none.
+pub(crate) fn name(number: i32) -> Cow<'static, str> {
+    let known = usize::try_from(number).ok().and_then(Sysno::new);
+    known.map_or_else(|| format!("call {number}").into(), |call| call.name().into())
 }
 
 /// What the host's kernel is told of a waiting call that a signal interrupts, as a number of `include/linux/errno.h`.
@@ -49,14 +50,15 @@ impl Kernel {
     pub(crate) fn attempt(&mut self, caller: Caller, call: &Call, attempt: &mut Attempt) -> Outcome {
         match usize::try_from(call.number).ok().and_then(Sysno::new) {
             Some(number) => self.dispatch(number, caller, call, attempt),
-            None => self.refuse(caller, "unknown"),
+            None => self.refuse(caller, call.number),
         }
     }
 
-    fn refuse(&mut self, caller: Caller, name: &'static str) -> Outcome {
+    /// Answers a call that is not supported, and keeps its name for the end.
+    fn refuse(&mut self, caller: Caller, number: i32) -> Outcome {
         let program = std::fs::read_link(format!("/proc/{}/exe", caller.pid.0)).unwrap_or_default();
         let program = program.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        *self.refused.entry((program, name)).or_default() += 1;
+        *self.refused.entry((program, name(number))).or_default() += 1;
         Err(Errno::ENOSYS)
     }
 
@@ -112,6 +114,13 @@ impl Kernel {
             Sysno::uname => self.uname(caller, a),
             Sysno::sysinfo => self.sysinfo(caller, a),
             Sysno::prctl => self.prctl(a as i32),
+            // No barrier is on offer, and none is needed: of the threads of a node one runs at a time.
+            Sysno::membarrier if a as i32 == MEMBARRIER_QUERY && b == 0 => Ok(Flow::Return(0)),
+            Sysno::membarrier => Err(Errno::EINVAL),
+            // The C library asks for it at the start of every thread, and does without it on older kernels. Such a kernel
+            // this one is on purpose: the memory that is shared by `rseq` tells on which processor a thread runs, and when it was
+            // preempted. So this answer is no refusal to be told.
+            Sysno::rseq => Err(Errno::ENOSYS),
             Sysno::personality => native,
 
             // Signals
@@ -214,6 +223,8 @@ impl Kernel {
             Sysno::statx => self.about_path(caller, b, After::Status { address: call.arguments[4], extended: true }),
             Sysno::access | Sysno::readlink | Sysno::chdir => self.about_path(caller, a, After::Nothing),
             Sysno::faccessat | Sysno::faccessat2 | Sysno::readlinkat => self.about_path(caller, b, After::Nothing),
+            Sysno::statfs => self.about_path(caller, a, After::FileSystem { address: b }),
+            Sysno::fstatfs => self.fstatfs(caller, fd, b),
             Sysno::getdents64 => self.getdents(caller, fd, b, c),
             Sysno::getcwd
             | Sysno::mkdir
@@ -253,6 +264,7 @@ impl Kernel {
             Sysno::mlockall | Sysno::munlockall => Ok(Flow::Return(0)),
             // Programs read and write themselves instead.
             Sysno::sendfile | Sysno::splice => Err(Errno::EINVAL),
+            Sysno::copy_file_range => Err(Errno::EXDEV),
             _ => self.dispatch_sockets(number, caller, call, attempt),
         }
     }
@@ -276,12 +288,14 @@ impl Kernel {
             Sysno::sendto => {
                 let id = self.description_id(caller, fd)?;
                 let target = if e == 0 { None } else { Some(self.read_address(caller, e, f)?) };
-                self.send(caller, id, &Buffers::one(b, c), transfer(d as i32), target, attempt)
+                let (buffers, transfer) = (&Buffers::one(b, c), transfer(d as i32));
+                self.send(Movement { caller, id, buffers, transfer }, target, attempt)
             }
             Sysno::recvfrom => {
                 let id = self.description_id(caller, fd)?;
                 let place = self.name_place(caller, e, f)?;
-                self.receive(caller, id, &Buffers::one(b, c), transfer(d as i32), attempt, Some(place))
+                let (buffers, transfer) = (&Buffers::one(b, c), transfer(d as i32));
+                self.receive(Movement { caller, id, buffers, transfer }, attempt, Some(place))
             }
             Sysno::sendmsg => self.sendmsg(caller, fd, b, c as i32, attempt),
             Sysno::recvmsg => self.recvmsg(caller, fd, b, c as i32, attempt),
@@ -291,8 +305,7 @@ impl Kernel {
             Sysno::recvmmsg => self.several(caller, (b, c), d as i32, attempt, |kernel, at, flags, attempt| {
                 kernel.recvmsg(caller, fd, at, flags, attempt)
             }),
-            other if SILENTLY_REFUSED.contains(&other) => Err(Errno::ENOSYS),
-            other => self.refuse(caller, other.name()),
+            _ => self.refuse(caller, call.number),
         }
     }
 
@@ -356,13 +369,14 @@ impl Kernel {
             0 => None,
             address => Some(self.read_address(caller, address, u64::from(place.room))?),
         };
-        self.send(caller, id, &buffers, transfer(flags), target, attempt)
+        self.send(Movement { caller, id, buffers: &buffers, transfer: transfer(flags) }, target, attempt)
     }
 
     fn recvmsg(&mut self, caller: Caller, fd: i32, message: u64, flags: i32, attempt: &mut Attempt) -> Outcome {
         let id = self.description_id(caller, fd)?;
         let (place, buffers) = self.message(caller, message)?;
-        let flow = self.receive(caller, id, &buffers, transfer(flags), attempt, Some(place))?;
+        let movement = Movement { caller, id, buffers: &buffers, transfer: transfer(flags) };
+        let flow = self.receive(movement, attempt, Some(place))?;
         if matches!(flow, Flow::Return(_)) {
             // No control data, no flags.
             self.memory(caller.pid).put_words(message + 40, &[0])?;

@@ -2,6 +2,7 @@
 
 use super::bytes::Buffers;
 use super::paths::{Policy, policy};
+use super::sockets::Movement;
 use super::{After, Attempt, Caller, DescriptionId, Flow, Kernel, Object, Outcome, pipes};
 use crate::sys;
 use nix::errno::Errno;
@@ -73,7 +74,7 @@ impl Kernel {
                 self.read_queue(caller, queue, buffers, nonblocking)
             }
             Object::Datagram(_) | Object::Stream(_) => {
-                self.receive(caller, id, buffers, Transfer::default(), attempt, None)
+                self.receive(Movement { caller, id, buffers, transfer: Transfer::default() }, attempt, None)
             }
         }
     }
@@ -133,7 +134,7 @@ impl Kernel {
                 self.write_queue(caller, queue, buffers, transfer, pipes::ATOMIC, attempt)
             }
             Object::Datagram(_) | Object::Stream(_) => {
-                self.send(caller, id, buffers, Transfer::default(), None, attempt)
+                self.send(Movement { caller, id, buffers, transfer: Transfer::default() }, None, attempt)
             }
         }
     }

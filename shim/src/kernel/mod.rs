@@ -39,6 +39,7 @@ use futex::Futexes;
 use network::Network;
 use nix::errno::Errno;
 use paths::Identities;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -136,6 +137,10 @@ pub(crate) enum After {
         address: u64,
         extended: bool,
     },
+    /// What is known of a file system was written to this address.
+    FileSystem {
+        address: u64,
+    },
     /// A child was waited for.
     Wait {
         usage: u64,
@@ -165,7 +170,7 @@ pub(crate) struct Kernel {
     pub(crate) threads: BTreeMap<Tid, Thread>,
     pub(crate) network: Network,
     /// Calls that were refused because there are none such here, by program and name, with how often.
-    pub(crate) refused: BTreeMap<(String, &'static str), u64>,
+    pub(crate) refused: BTreeMap<(String, Cow<'static, str>), u64>,
     /// Bytes that leave the program by the current call.
     pub(crate) written: Vec<u8>,
     /// Counts what has changed; a call that was attempted since need not be attempted again.

@@ -27,6 +27,17 @@ const X_DEVICE: usize = 136;
 /// Identifier of the mount.
 const X_MOUNT: usize = 144;
 
+// Places in `struct statfs`.
+const FS_BYTES: usize = 120;
+const FS_KIND: usize = 0;
+const FS_BLOCK_BYTES: usize = 8;
+const FS_BLOCKS: usize = 16;
+const FS_BLOCKS_FREE: [usize; 2] = [24, 32];
+const FS_FILES: usize = 40;
+const FS_FILES_FREE: usize = 48;
+const FS_NAME_BYTES: usize = 64;
+const FS_FRAGMENT_BYTES: usize = 72;
+
 /// The only device there is.
 const OUR_DEVICE: u64 = 1;
 
@@ -49,6 +60,24 @@ impl Kernel {
         put(BLOCK_BYTES, 4096);
         self.memory(caller.pid).write(address, &status)?;
         Ok(Flow::Return(0))
+    }
+
+    /// `fstatfs`, also of what is no file of the host.
+    pub(super) fn fstatfs(&mut self, caller: Caller, fd: i32, address: u64) -> Outcome {
+        let id = self.description_id(caller, fd)?;
+        if let Object::File | Object::Directory(_) = &self.description(id).object {
+            return Ok(Flow::Native(After::FileSystem { address }));
+        }
+        self.memory(caller.pid).write(address, &file_system())?;
+        Ok(Flow::Return(0))
+    }
+
+    /// Makes what the host has said of a file system the same for every file, machine and run.
+    pub(crate) fn plain_file_system(&mut self, pid: Pid, address: u64) -> Result<(), Errno> {
+        match self.config.switches.plain_files {
+            true => self.memory(pid).write(address, &file_system()),
+            false => Ok(()),
+        }
     }
 
     /// Makes what the host has said of a file the same in every run.
@@ -105,6 +134,22 @@ impl Kernel {
         status[X_BLOCK_BYTES..X_BLOCK_BYTES + 4].copy_from_slice(&4096_u32.to_le_bytes());
         memory.write(address, &status)
     }
+}
+
+/// The only file system there is: 4 GiB, half of which is free however much is written.
+fn file_system() -> [u8; FS_BYTES] {
+    let (blocks, files) = (1 << 20, 1 << 20);
+    let mut status = [0; FS_BYTES];
+    let mut put = |at: usize, value: u64| status[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    put(FS_KIND, libc::EXT4_SUPER_MAGIC as u64);
+    put(FS_BLOCK_BYTES, 4096);
+    put(FS_BLOCKS, blocks);
+    FS_BLOCKS_FREE.into_iter().for_each(|at| put(at, blocks / 2));
+    put(FS_FILES, files);
+    put(FS_FILES_FREE, files / 2);
+    put(FS_NAME_BYTES, 255);
+    put(FS_FRAGMENT_BYTES, 4096);
+    status
 }
 
 /// A device as `stat` names it, from how `statx` does: major number in the low half, minor in the high one.

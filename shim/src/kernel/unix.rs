@@ -1,11 +1,9 @@
 //! Sockets within a node (`AF_UNIX`): names, streams and datagrams that never touch the network.
 
-use super::bytes::Buffers;
-use super::files::Transfer;
 use super::network::{INBOX_BYTES, SEND_BUFFER};
-use super::sockets::{Address, Pending, StreamState};
+use super::sockets::{Address, Movement, Pending, StreamState};
 use super::streams::QueueId;
-use super::{Attempt, Caller, DescriptionId, Flow, Kernel, Object, Outcome};
+use super::{Attempt, DescriptionId, Flow, Kernel, Object, Outcome};
 use nix::errno::Errno;
 
 impl Kernel {
@@ -48,13 +46,11 @@ impl Kernel {
     /// Sends a datagram to the socket `holder` of the same node, which waits for room there.
     pub(super) fn send_within(
         &mut self,
-        caller: Caller,
-        id: DescriptionId,
+        movement: Movement<'_>,
         holder: DescriptionId,
-        buffers: &Buffers,
-        transfer: Transfer,
         attempt: &mut Attempt,
     ) -> Outcome {
+        let Movement { caller, id, buffers, transfer } = movement;
         let bytes = self.gather(caller, buffers, 0)?;
         let Object::Datagram(socket) = &self.description(id).object else { return Err(Errno::ENOTSOCK) };
         let own = socket.local.clone().unwrap_or(Address::Unix(Vec::new()));

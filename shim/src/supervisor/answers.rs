@@ -43,7 +43,7 @@ impl Supervisor {
             thread: self.kernel.threads.get(&caller.tid).map_or(0, |thread| thread.number),
             host_thread: caller.tid.0,
             number: call.number,
-            name: crate::kernel::call_name(call.number),
+            name: &crate::kernel::call_name(call.number),
             arguments: &call.arguments,
             result,
             written: &self.kernel.written,
@@ -176,6 +176,9 @@ impl Supervisor {
             After::Status { address, extended } => {
                 // What cannot be read back was not written either.
                 let _ = self.kernel.plain_status(pid, address, extended);
+            }
+            After::FileSystem { address } => {
+                let _ = self.kernel.plain_file_system(pid, address);
             }
             After::Wait { usage } => {
                 self.kernel.reaped(pid);

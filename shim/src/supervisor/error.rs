@@ -48,6 +48,20 @@ pub enum SpawnError {
         /// What the kernel says.
         errno: Errno,
     },
+    /// A file for the working directory is missing, or cannot be copied there.
+    #[error(
+        "node `{node}`: the file `{from}`, which is to be `{to}` in its working directory, cannot be copied: {errno}"
+    )]
+    File {
+        /// The node.
+        node: String,
+        /// The file of the host.
+        from: PathBuf,
+        /// Its name in the working directory.
+        to: PathBuf,
+        /// What the kernel says.
+        errno: Errno,
+    },
     /// A text with a zero byte in it.
     #[error("node `{node}`: {what} holds a zero byte")]
     ZeroByte {
@@ -94,6 +108,19 @@ pub enum HostError {
          a program that looks at the clock until time has passed never sees it pass"
     )]
     Hung {
+        /// The node.
+        node: String,
+        /// Seconds of a processor.
+        seconds: u64,
+        /// The node's time.
+        now: u64,
+    },
+    /// The host's kernel does not return from a call.
+    #[error(
+        "node `{node}`: nothing has happened for {seconds} s at {now} ns of the program's own time: it waits for a file or \
+         device of this machine"
+    )]
+    Stuck {
         /// The node.
         node: String,
         /// Real seconds.

@@ -19,6 +19,7 @@ use crate::sys::listener::{Listener, Notification, Received};
 use crate::sys::trace::{self, Stop, Wait};
 use crate::time::Nanos;
 use nix::errno::Errno;
+use std::borrow::Cow;
 use std::os::fd::OwnedFd;
 
 /// A node in the hands of its supervisor.
@@ -58,9 +59,9 @@ impl Supervisor {
 
     /// What was refused so far: programs, names of calls, how often.
     pub(crate) fn refused(&self) -> Vec<Refused> {
-        let refused = |((program, call), &times): (&(String, &str), _)| Refused {
+        let refused = |((program, call), &times): (&(String, Cow<'static, str>), _)| Refused {
             program: program.clone(),
-            call: (*call).to_owned(),
+            call: call.clone().into_owned(),
             times,
         };
         self.kernel.refused.iter().map(refused).collect()

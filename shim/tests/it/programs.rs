@@ -171,6 +171,17 @@ fn pipelines() {
     }
 }
 
+/// What programs try first, and do well without, is no call that is missing: it would hide those that are.
+#[test]
+fn nothing_is_refused_to_ordinary_programs() {
+    if can_host() {
+        let script = "echo text >a; cp a b; cat b; stat -f -c '%T %S %b %f' .; mkdir d; mv b d; ls -l d; rm -r d; find . -type f";
+        let run = shell(TIMES, script);
+        assert!(run.stdout.starts_with("text\next2/ext3 4096 1048576 524288\n"), "{}", run.stdout);
+        assert_eq!(run.report.refused, []);
+    }
+}
+
 #[test]
 fn bash_with_its_own_random_numbers_and_signals() {
     if can_host() && has("bash") {

@@ -137,6 +137,12 @@ fn what_is_known_of_files() {
     assert_ne!(with_file(false), with_file(false));
 }
 
+/// How full the host's disk is.
+#[test]
+fn what_is_known_of_file_systems() {
+    check_host("file-system", |switches| switches.plain_files = false);
+}
+
 #[test]
 fn the_order_of_directories() {
     if !can_host() || !has("cc") {

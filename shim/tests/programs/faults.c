@@ -28,6 +28,15 @@ int main(int argc, char **argv) {
         printf("%ld\n", syscall(SYS_userfaultfd, 0));
         printf("%ld\n", syscall(SYS_ptrace, 0, 0, 0, 0));
         printf("%ld\n", syscall(SYS_mount, 0, 0, 0, 0, 0));
+        /* A number that no call has, and a call of the other interface of this architecture. */
+        printf("%ld\n", syscall(1000));
+        printf("%ld\n", syscall(0x40000000 | SYS_getpid));
+        /* Answered as by a kernel that has none of it: neither is a refusal. */
+        printf("%ld\n", syscall(SYS_membarrier, 0, 0, 0));
+        result = syscall(SYS_membarrier, 1, 0, 0);
+        printf("%ld %s\n", result, strerror(errno));
+        result = syscall(SYS_rseq, 0, 0, 0, 0);
+        printf("%ld %s\n", result, strerror(errno));
         return 0;
     }
     if (!strcmp(what, "write-host")) {

@@ -23,6 +23,7 @@
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -274,6 +275,8 @@ static void streams(void) {
     section("long");
     static char large[200000];
     SHOW(server = socket(AF_INET, SOCK_STREAM, 0));
+    /* Connections of an earlier run may still hold the port. */
+    SHOW(setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one));
     address.sin_port = htons(23459);
     SHOW(bind(server, (void *)&address, sizeof address));
     SHOW(listen(server, 5));
@@ -302,6 +305,7 @@ static void streams(void) {
     section("timeouts");
     struct timeval timeout = {0, 20000};
     SHOW(server = socket(AF_INET, SOCK_STREAM, 0));
+    SHOW(setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one));
     SHOW(setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout));
     address.sin_port = htons(23457);
     SHOW(bind(server, (void *)&address, sizeof address));
@@ -512,6 +516,16 @@ static void descriptors(void) {
     SHOW(fstat(ends[1], &status));
     SHOW(S_ISFIFO(status.st_mode));
     SHOW(open("missing", O_RDONLY));
+    /* Of a file system only what all have in common: how full it is, programs are told by a constant. */
+    struct statfs system;
+    SHOW(statfs("file", &system));
+    SHOW(system.f_bfree <= system.f_blocks && system.f_blocks > 0 && system.f_namelen > 0 && system.f_bsize > 0);
+    SHOW(statfs("missing", &system));
+    SHOW(fstatfs(fd, &system));
+    SHOW(system.f_frsize > 0);
+    SHOW(fstatfs(ends[1], &system));
+    SHOW(fstatfs(99, &system));
+    SHOW(statfs("file", (void *)8));
     SHOW(unlink("file"));
     SHOW(syscall(SYS_close_range, 3, ~0U, 0));
     SHOW(close(fd));

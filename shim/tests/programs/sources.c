@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/utsname.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -187,6 +188,10 @@ int main(int argc, char **argv) {
         struct stat status;
         stat("b", &status);
         printf("%ld %ld %ld\n", (long)status.st_dev, (long)status.st_ino, (long)status.st_mtim.tv_nsec);
+    } else if (!strcmp(what, "file-system")) {
+        struct statfs status;
+        statfs(".", &status);
+        printf("%lx %lu %lu %lu\n", (long)status.f_type, (long)status.f_blocks, (long)status.f_bfree, (long)status.f_ffree);
     } else if (!strcmp(what, "directory")) {
         DIR *directory = opendir(".");
         for (struct dirent *entry; (entry = readdir(directory));) printf("%s ", entry->d_name);

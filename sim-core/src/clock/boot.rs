@@ -1,10 +1,11 @@
 //! Boot: clocks settle, buffers are centred, and the logical latencies that then hold are captured.
 //!
 //! Until the end of boot buffers may overflow freely; from then on each over- or underflow is an event. That clocks have
-//! settled is detected as the hardware does it: every counter stays near where it was for a stated time.
+//! settled is detected as the hardware does it: every counter stays near where it was for a stated time, looked at
+//! whenever its receiver measures.
 
 use super::controller::Controller;
-use super::engine::ClockEngine;
+use super::engine::{ClockEngine, Detector};
 use super::units::{Femtos, Frequency};
 use crate::ids::{IdVec, LinkId};
 
@@ -17,13 +18,15 @@ pub struct BootOptions {
     pub stable_for: Femtos,
     /// When to give up.
     pub limit: Femtos,
+    /// Whether buffers are kept empty until clocks have settled; else they pass frames, and over- and underflow freely.
+    pub drain: bool,
 }
 
 impl Default for BootOptions {
-    /// The hardware's: 4 frames, 2 seconds; within a minute.
+    /// The hardware's: 4 frames, 2 seconds; within a minute. Buffers pass frames.
     fn default() -> Self {
         let seconds = |seconds: i128| Femtos(seconds * Femtos::PER_SECOND);
-        Self { margin: 4, stable_for: seconds(2), limit: seconds(60) }
+        Self { margin: 4, stable_for: seconds(2), limit: seconds(60), drain: false }
     }
 }
 
@@ -75,27 +78,6 @@ pub enum BootError {
     },
 }
 
-/// The hardware's stability detector: where each counter was when it last moved, and when that was.
-struct Detector {
-    last: Vec<(i64, Femtos)>,
-}
-
-impl Detector {
-    /// Looks at all counters, and says how many have not been stable for long enough.
-    fn look<C: Controller>(&mut self, engine: &ClockEngine<C>, options: &BootOptions) -> usize {
-        let now = engine.now();
-        let mut unstable = 0;
-        for (link, (stored, since)) in engine.link_ids().zip(&mut self.last) {
-            let counter = engine.link_view(link, now).counter;
-            if !engine.is_up(link) || counter.abs_diff(*stored) > options.margin.unsigned_abs() {
-                (*stored, *since) = (counter, now);
-            }
-            unstable += usize::from(now - *since < options.stable_for);
-        }
-        unstable
-    }
-}
-
 /// Lets clocks settle, centres all buffers, and captures logical latencies.
 ///
 /// # Errors
@@ -108,16 +90,30 @@ pub fn boot<C: Controller>(engine: &mut ClockEngine<C>, options: &BootOptions) -
         }
     }
     let begin = engine.now();
-    let mut detector = Detector { last: engine.link_ids().map(|_| (i64::MIN, begin)).collect() };
-    let step = Femtos((options.stable_for.0 / 64).max(1));
+    if options.drain {
+        engine.drain();
+    }
+    engine.detect(Detector { margin: options.margin, stable_for: options.stable_for });
+    let settled = settle(engine, options, begin);
+    engine.end_detection();
+    settled.map(|settled_at| capture(engine, settled_at))
+}
+
+/// Lets clocks run until links are stable and frequencies near each other; since when they are.
+fn settle<C: Controller>(
+    engine: &mut ClockEngine<C>,
+    options: &BootOptions,
+    begin: Femtos,
+) -> Result<Femtos, BootError> {
+    let step = Femtos((options.stable_for.0 / 64).max(engine.round().0));
     loop {
-        let unstable = detector.look(engine, options);
-        let settled = engine.summary().settled_at;
-        if let Some(settled_at) = settled.filter(|&at| unstable == 0 && engine.now() - at >= options.stable_for) {
-            return Ok(capture(engine, settled_at));
+        let settled = engine.summary().settled_at.filter(|&at| engine.now() - at >= options.stable_for);
+        if let Some(settled_at) = settled.filter(|_| engine.unstable_links().next().is_none()) {
+            return Ok(settled_at);
         }
         let limit = begin + options.limit;
         if engine.now() >= limit {
+            let unstable = engine.unstable_links().count();
             let at = engine.now();
             if let Some(link) = engine.link_ids().find(|&link| !engine.is_up(link)) {
                 return Err(BootError::LinkDown { link, at });

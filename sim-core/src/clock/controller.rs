@@ -5,6 +5,7 @@
 //! Sources: Callisto.jl (proportional-integral, automatic reset, pulses); bittide-hardware (FINC/FDEC pump); Kenwright et
 //! al., "Reframing frequency control", 2023 (arXiv 2303.11467).
 
+use super::engine::Detector;
 use super::units::{Decimal, Femtos, Frequency, gcd, round_half_even};
 use crate::ids::NodeId;
 
@@ -25,9 +26,18 @@ pub struct Measured<'a> {
     pub sum: i64,
     /// What one frame per tick counts: 1, unless links have gears; then their least common multiple.
     pub per_frame: i64,
+    /// When all links that are up were first found stable, in attoseconds.
+    pub(super) settled_at: Option<i128>,
 }
 
 impl Measured<'_> {
+    /// When the law's detector first found all links that are up stable, since the node started; `None` if it has not,
+    /// and without one.
+    #[must_use]
+    pub fn settled_at(&self) -> Option<Femtos> {
+        self.settled_at.map(Femtos::of_grains)
+    }
+
     /// When the node measures.
     #[must_use]
     pub fn at(&self) -> Femtos {
@@ -45,6 +55,11 @@ pub trait Controller: Sync {
 
     /// The correction that acts after the delay, until the next one does.
     fn correct(&self, measured: &Measured<'_>, state: &mut Self::State) -> Frequency;
+
+    /// By which measure this law wants to be told when links have become stable. Asked once.
+    fn detector(&self) -> Option<Detector> {
+        None
+    }
 }
 
 /// A gain or a step as an exact fraction.
@@ -121,13 +136,13 @@ pub enum Law {
         /// k_I, per frame and tick: the published gain over the base frequency.
         ki: Gain,
     },
-    /// c = k_P·r + c_hold, where c_hold is 0 and becomes the correction of the first measurement from a point of time
-    /// on: buffers return to their set points, and frequencies to what they were.
+    /// c = k_P·r + c_hold, where c_hold is 0 and becomes a correction that is captured: buffers return to their set
+    /// points, and frequencies to what they were.
     Reframing {
         /// k_P, per frame.
         kp: Gain,
         /// When the correction is captured.
-        switch: Femtos,
+        switch: Switch,
     },
     /// z ← z + sign(k·r − s·z), bounded: an actuator that knows up, down, and stay, once per measurement.
     Pump {
@@ -148,6 +163,20 @@ pub enum Law {
         kp: Gain,
         /// The largest correction either way.
         most: Option<Frequency>,
+    },
+}
+
+/// When a reframing node captures its correction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// At its first measurement from a common point of time on, which is also when it is held: as in publications.
+    At(Femtos),
+    /// Each node by itself, as the hardware does it: captured once all its links have been stable, held later.
+    Settled {
+        /// When links count as stable.
+        detector: Detector,
+        /// Time from capturing the correction to holding it, in which other nodes may capture theirs.
+        wait: Femtos,
     },
 }
 
@@ -172,6 +201,14 @@ pub enum ControlError {
     /// A step that does nothing.
     #[error("the step of a pump must be positive")]
     NoStep,
+    /// A detector that no counter can satisfy, or a time before now.
+    #[error("{what} is {found}, it must not be negative")]
+    NegativeSwitch {
+        /// "the margin of a detector", …
+        what: &'static str,
+        /// What was given.
+        found: i128,
+    },
 }
 
 impl From<Law> for Control {
@@ -188,7 +225,11 @@ impl Control {
     pub fn check(&self) -> Result<(), ControlError> {
         let gains: &[(&str, Gain)] = match &self.law {
             Law::Free => &[],
-            Law::Proportional { kp } | Law::Reframing { kp, .. } => &[("kp", *kp)],
+            Law::Proportional { kp } => &[("kp", *kp)],
+            Law::Reframing { kp, switch } => {
+                switch.check()?;
+                &[("kp", *kp)]
+            }
             Law::ProportionalIntegral { kp, ki } => &[("kp", *kp), ("ki", *ki)],
             Law::Pump { kp, step, .. } => {
                 if step.numerator <= 0 {
@@ -219,17 +260,75 @@ impl Control {
     }
 }
 
+impl Switch {
+    fn check(&self) -> Result<(), ControlError> {
+        let parts = match *self {
+            Self::At(at) => vec![("the time of reframing", at.0)],
+            Self::Settled { detector: Detector { margin, stable_for }, wait } => vec![
+                ("the margin of a detector", margin.into()),
+                ("the time of a detector", stable_for.0),
+                ("the wait of reframing", wait.0),
+            ],
+        };
+        match parts.into_iter().find(|&(_, found)| found < 0) {
+            Some((what, found)) => Err(ControlError::NegativeSwitch { what, found }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What a node of a built-in law remembers; what the words mean, the law says.
 ///
-/// Integral: ξ in frames · ticks. Reframing: the correction that is held, or the least number for none. Pump: z. Automatic reset: x
-/// in 10⁻⁶ µHz.
+/// Integral: ξ in frames · ticks. Reframing: a correction that was captured, and whether it is held. Pump: z. Automatic
+/// reset: x in 10⁻⁶ µHz.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ControlState {
     memory: i64,
 }
 
-/// Stands for no correction, as long as a reframing node holds none.
-const NOT_HELD: i64 = i64::MIN;
+/// What a reframing node remembers, as one word: the least number for nothing, else the correction and a bit for *held*.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Capture {
+    Nothing,
+    Captured(i64),
+    Held(i64),
+}
+
+impl Capture {
+    const NOTHING: i64 = i64::MIN;
+
+    fn of(memory: i64) -> Self {
+        match memory {
+            Self::NOTHING => Self::Nothing,
+            captured if captured & 1 == 0 => Self::Captured(captured >> 1),
+            held => Self::Held(held >> 1),
+        }
+    }
+
+    fn memory(self) -> i64 {
+        // No clock can be corrected by more than a quarter of what 64 bits hold.
+        let word = |correction: i64| correction.clamp(i64::MIN / 4, i64::MAX / 4) << 1;
+        match self {
+            Self::Nothing => Self::NOTHING,
+            Self::Captured(correction) => word(correction),
+            Self::Held(correction) => word(correction) | 1,
+        }
+    }
+
+    /// What comes next, when `correction` would be captured.
+    fn next(self, measured: &Measured<'_>, switch: Switch, correction: i64) -> Self {
+        match (self, switch) {
+            (Self::Nothing, Switch::At(at)) if measured.at() >= at => Self::Held(correction),
+            (Self::Nothing, Switch::Settled { .. }) if measured.settled_at().is_some() => Self::Captured(correction),
+            (Self::Captured(captured), Switch::Settled { wait, .. })
+                if measured.settled_at().is_some_and(|settled| measured.at() >= settled + wait) =>
+            {
+                Self::Held(captured)
+            }
+            (same, _) => same,
+        }
+    }
+}
 
 /// Parts of a microhertz that the automatic reset remembers.
 const FINE: i128 = 1_000_000;
@@ -240,7 +339,7 @@ impl Controller for Control {
     fn start(&self, _: NodeId, warm: Frequency) -> ControlState {
         let memory = match self.law {
             Law::AutoReset { .. } => warm.0.saturating_mul(FINE as i64),
-            Law::Reframing { .. } => NOT_HELD,
+            Law::Reframing { .. } => Capture::NOTHING,
             _ => 0,
         };
         ControlState { memory }
@@ -259,13 +358,11 @@ impl Controller for Control {
             }
             Law::Reframing { kp, switch } => {
                 let correction = proportional(kp, sum, parts);
-                if state.memory != NOT_HELD {
-                    correction + i128::from(state.memory)
-                } else {
-                    if measured.at() >= switch {
-                        state.memory = correction as i64;
-                    }
-                    correction
+                let before = Capture::of(state.memory);
+                state.memory = before.next(measured, switch, correction as i64).memory();
+                match before {
+                    Capture::Held(held) => correction + i128::from(held),
+                    Capture::Nothing | Capture::Captured(_) => correction,
                 }
             }
             Law::Pump { kind, kp, step, steps_most } => {
@@ -295,6 +392,13 @@ impl Controller for Control {
             }
         };
         Frequency(rounded.clamp(i64::MIN.into(), i64::MAX.into()) as i64)
+    }
+
+    fn detector(&self) -> Option<Detector> {
+        match self.law {
+            Law::Reframing { switch: Switch::Settled { detector, .. }, .. } => Some(detector),
+            _ => None,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::engine::{BufferEvent, ClockEngine};
 use super::units::Femtos;
 use crate::ids::{IdVec, LinkId, NodeId};
 use crate::time::Tick;
+use std::collections::VecDeque;
 
 /// Clocks that have booted, with the ticks of a run laid over them.
 #[derive(Clone, Debug)]
@@ -26,6 +27,17 @@ pub struct CoupledFault {
     pub tick: Tick,
 }
 
+/// One tick of a run in physical time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoupledTick {
+    /// The tick of the run.
+    pub tick: Tick,
+    /// When each node began it.
+    pub began: IdVec<NodeId, Femtos>,
+    /// Frames in each buffer when the last node began it.
+    pub occupancies: IdVec<LinkId, i64>,
+}
+
 /// How clocks carried a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoupledRun {
@@ -35,8 +47,8 @@ pub struct CoupledRun {
     pub begin: Femtos,
     /// See `begin`.
     pub end: Femtos,
-    /// Physical times of some ticks: the tick, and when each node began it.
-    pub times: Vec<(Tick, IdVec<NodeId, Femtos>)>,
+    /// Some ticks in physical time, ascending.
+    pub ticks: Vec<CoupledTick>,
     /// Lowest and highest occupancy of every limited buffer.
     pub occupancies: IdVec<LinkId, Option<(i64, i64)>>,
 }
@@ -65,34 +77,49 @@ impl<C: Controller> Coupling<C> {
     /// If `every` is not positive, or the run is longer than phases last (see `ClockNetwork::time_most`).
     pub fn run(&mut self, end: Tick, every: i64) -> CoupledRun {
         assert!(every > 0, "times are taken of every so many ticks");
-        let nodes = self.shift.len();
-        let mut times: Vec<(Tick, IdVec<NodeId, Femtos>)> = Vec::new();
-        let ticks: Vec<i64> = (0..end.0).step_by(usize::try_from(every).expect("positive")).chain([end.0]).collect();
-        let mut next: IdVec<NodeId, usize> = IdVec::filled(0, nodes);
-        times.extend(ticks.iter().map(|&tick| (Tick(tick), IdVec::filled(Femtos(0), nodes))));
-        let step = self.engine.round();
-        let mut fault = None;
-        while fault.is_none() && next.values().any(|&next| next < ticks.len()) {
+        let wanted: Vec<i64> = (0..end.0).step_by(usize::try_from(every).expect("positive")).chain([end.0]).collect();
+        let mut next: IdVec<NodeId, usize> = IdVec::filled(0, self.shift.len());
+        let mut ticks: Vec<CoupledTick> = Vec::new();
+        let mut began: VecDeque<IdVec<NodeId, Femtos>> = VecDeque::new();
+        let (step, mut fault) = (self.engine.round(), None);
+        while fault.is_none() && ticks.len() < wanted.len() {
             self.engine.advance(self.engine.now() + step);
             for node in self.shift.ids() {
-                while let Some(&tick) = ticks.get(next[node]) {
+                while let Some(&tick) = wanted.get(next[node]) {
                     let Some(at) = self.engine.time_of_tick(node, tick - self.shift[node]) else { break };
-                    times[next[node]].1[node] = at;
+                    let place = next[node] - ticks.len();
+                    if place == began.len() {
+                        began.push_back(IdVec::filled(Femtos(0), self.shift.len()));
+                    }
+                    began[place][node] = at;
                     next[node] += 1;
                 }
             }
+            let through = next.values().copied().min().unwrap_or(0);
+            while ticks.len() < through {
+                let began = began.pop_front().expect("a node that is through has begun");
+                ticks.push(self.tick(Tick(wanted[ticks.len()]), began));
+            }
             fault = self.first_fault(end);
         }
-        let through = next.values().copied().min().unwrap_or(0);
-        times.truncate(through);
-        let all = |at: usize| times.get(at).map(|(_, times)| times.values().copied());
+        let whole = ticks.len() == wanted.len();
+        let all = |tick: Option<&CoupledTick>, pick: fn(Femtos, Femtos) -> Femtos| {
+            tick.and_then(|tick| tick.began.values().copied().reduce(pick)).unwrap_or(self.engine.now())
+        };
         CoupledRun {
-            begin: all(0).and_then(Iterator::min).unwrap_or(self.engine.now()),
-            end: all(ticks.len() - 1).and_then(Iterator::max).unwrap_or(self.engine.now()),
+            begin: all(ticks.first(), Femtos::min),
+            end: all(ticks.last().filter(|_| whole), Femtos::max),
             fault,
-            times,
+            ticks,
             occupancies: self.engine.watched_occupancies(),
         }
+    }
+
+    /// A tick that every node has begun.
+    fn tick(&self, tick: Tick, began: IdVec<NodeId, Femtos>) -> CoupledTick {
+        let last = began.values().copied().max().unwrap_or(Femtos(0)).min(self.engine.now());
+        let occupancy = |link| self.engine.link_view(link, last).occupancy;
+        CoupledTick { tick, occupancies: self.engine.link_ids().map(occupancy).collect(), began }
     }
 
     /// The clocks.

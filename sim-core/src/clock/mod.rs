@@ -28,11 +28,11 @@ mod stability;
 mod units;
 
 pub use boot::{Boot, BootError, BootOptions, boot};
-pub use controller::{Control, ControlError, ControlState, Controller, Gain, Law, Measured, PumpKind};
-pub use coupled::{CoupledFault, CoupledRun, Coupling};
+pub use controller::{Control, ControlError, ControlState, Controller, Gain, Law, Measured, PumpKind, Switch};
+pub use coupled::{CoupledFault, CoupledRun, CoupledTick, Coupling};
 pub use engine::{
-    BufferEvent, BufferFault, ClockEngine, ClockEvent, Edit, EditError, EditKind, EngineOptions, Fault, LinkView,
-    NodeView, Snapshot, Summary,
+    BufferEvent, BufferFault, ClockEngine, ClockEvent, Detector, Edit, EditError, EditKind, EngineOptions, Fault,
+    LinkView, NodeView, Snapshot, Summary,
 };
 pub use groom::{GroomError, GroomLink, Grooming, groom};
 pub use network::{ClockLink, ClockNetwork, ClockNode, NetworkError, limits};

@@ -4,7 +4,7 @@
 //! (arXiv 2109.14111), the abstract frame model.
 
 use super::oscillator::Oscillator;
-use super::units::{FRAME, Femtos, Frequency, PHASE_LIMIT, Phase};
+use super::units::{FRAME, Femtos, Frequency, PHASE_LIMIT, Phase, gcd};
 use crate::ids::{IdVec, LinkId, NodeId};
 
 /// Limits on clock networks; beyond them building one is an error.
@@ -17,6 +17,8 @@ pub mod limits {
     pub const FRAMES: i64 = 1 << 30;
     /// Frames per tick of a link.
     pub const GEAR: u32 = 1 << 10;
+    /// Least common multiple of all gears.
+    pub const GEARS: i64 = 1 << 20;
     /// Highest frequency in microhertz: 1 THz. The lowest is 1 kHz.
     pub const FREQUENCY: (i64, i64) = (1_000_000_000, 1_000_000_000_000_000_000);
     /// Segments of one clock that must be remembered: (longest latency + longest period) over the shortest segment.
@@ -199,6 +201,17 @@ pub enum NetworkError {
         /// The most allowed.
         most: i64,
     },
+    /// Gears that have too little in common.
+    #[error(
+        "the gears of all links up to {link} have the least common multiple {multiple}, allowed are at most {}",
+        limits::GEARS
+    )]
+    Gears {
+        /// The link whose gear is one too many.
+        link: LinkId,
+        /// The least common multiple with it.
+        multiple: i64,
+    },
     /// Clocks so unlike that too much of the past would have to be kept.
     #[error(
         "a latency and period of {longest} against segments of {shortest} would need {segments} segments of every clock's past, allowed are {}",
@@ -233,6 +246,7 @@ impl ClockNetwork {
         for (id, link) in links.iter() {
             check_link(id, link, nodes.len())?;
         }
+        check_gears(&links)?;
         let sum: i128 = nodes.values().map(|node| i128::from(node.oscillator.base().0)).sum();
         let nominal = Frequency((sum / nodes.len() as i128) as i64);
         let network = Self { nodes, links, nominal };
@@ -273,10 +287,7 @@ impl ClockNetwork {
     /// The least common multiple of all gears.
     #[must_use]
     pub fn common_gear(&self) -> i64 {
-        self.links.values().fold(1_i64, |all, link| {
-            let gear = i64::from(link.gear);
-            all / super::units::gcd(all.unsigned_abs().into(), gear.unsigned_abs().into()) as i64 * gear
-        })
+        self.links.values().fold(1, |all, link| common_multiple(all, link.gear))
     }
 
     /// How long the network can be simulated before phases, times gears, become too long.
@@ -349,6 +360,21 @@ fn check_node(id: NodeId, node: &ClockNode) -> Result<(), NetworkError> {
         return Err(NetworkError::Start { node: id, frames: node.phase.0.div_euclid(FRAME) as i64, start: node.start });
     }
     Ok(())
+}
+
+fn check_gears(links: &IdVec<LinkId, ClockLink>) -> Result<(), NetworkError> {
+    let mut multiple = 1;
+    for (link, ClockLink { gear, .. }) in links.iter() {
+        multiple = common_multiple(multiple, *gear);
+        if multiple > limits::GEARS {
+            return Err(NetworkError::Gears { link, multiple });
+        }
+    }
+    Ok(())
+}
+
+fn common_multiple(all: i64, gear: u32) -> i64 {
+    all / gcd(all.unsigned_abs().into(), gear.into()) as i64 * i64::from(gear)
 }
 
 fn check_link(id: LinkId, link: &ClockLink, nodes: usize) -> Result<(), NetworkError> {

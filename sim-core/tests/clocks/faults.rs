@@ -216,33 +216,8 @@ fn bad_networks_are_told() {
     assert!(told(|nodes, _| nodes[1].delay = 100_000).contains("must be shorter than the period"));
     assert!(told(|nodes, _| nodes[1].oscillator = Oscillator::constant(Frequency(0))).contains("has a frequency of"));
     assert!(told(|_, links| links[1].target = NodeId(7)).contains("there are 3 nodes"));
-}
-
-/// With gears, sums around a cycle are constant but for the floors.
-#[test]
-fn gears_keep_the_scaled_sum_within_its_bound() {
-    let network = triangle(|_, links| {
-        for (link, gear) in links.iter_mut().zip([2, 3, 2, 3, 1, 6]) {
-            link.gear = gear;
-            link.depth = None;
-        }
-    })
-    .unwrap();
-    let mut engine = ClockEngine::new(&network, control(), options(1, 0));
-    let sum = |engine: &ClockEngine, at: Femtos| -> i64 {
-        CYCLE
-            .iter()
-            .map(|&link| {
-                let view = engine.link_view(link, at);
-                6 / engine.gear(link) * (view.occupancy + view.in_flight)
-            })
-            .sum()
+    let primes = |_: &mut Vec<ClockNode>, links: &mut Vec<ClockLink>| {
+        links.iter_mut().zip([997, 991, 983, 977, 971, 967]).for_each(|(link, gear)| link.gear = gear);
     };
-    let start = sum(&engine, Femtos(0));
-    for stop in 1..50 {
-        let at = Femtos(stop * 3_141_592_653_589);
-        engine.advance(at);
-        let bound: i64 = CYCLE.iter().map(|&link| 6 / engine.gear(link)).sum();
-        assert!((sum(&engine, at) - start).abs() <= 2 * bound, "{}", sum(&engine, at) - start);
-    }
+    assert!(told(primes).contains("least common multiple"));
 }

@@ -3,8 +3,8 @@
 use crate::support::{GIGAHERTZ, options};
 use proptest::prelude::*;
 use sim_core::clock::{
-    BootOptions, ClockEngine, ClockLink, ClockNetwork, ClockNode, Control, Fault, Femtos, Frequency, Gain, Law, Phase,
-    PumpKind, boot, stability,
+    BootOptions, ClockEngine, ClockLink, ClockNetwork, ClockNode, Control, Detector, Fault, Femtos, Frequency, Gain,
+    Law, Phase, PumpKind, Switch, boot, stability,
 };
 use sim_core::{IdVec, LinkId, NodeId};
 
@@ -135,6 +135,12 @@ fn gain(text: &str) -> Gain {
     Gain::per_nanosecond(text.parse().unwrap()).unwrap()
 }
 
+/// Each node by itself, by the hardware's margin.
+fn settled_reframing(stable_for: Femtos, wait: Femtos) -> Law {
+    let detector = Detector { margin: 4, stable_for };
+    Law::Reframing { kp: gain("2e-8"), switch: Switch::Settled { detector, wait } }
+}
+
 fn proportional() -> Control {
     Law::Proportional { kp: gain("2e-8") }.into()
 }
@@ -147,10 +153,11 @@ fn controls(number: usize) -> Control {
         Law::Free,
         Law::Proportional { kp },
         Law::ProportionalIntegral { kp, ki },
-        Law::Reframing { kp, switch: Femtos::nanos(30_000_000) },
+        Law::Reframing { kp, switch: Switch::At(Femtos::nanos(30_000_000)) },
         pump(PumpKind::Relative, relative("2e-8"), relative("1e-8")),
         pump(PumpKind::Additive, kp, gain("5e-7")),
         Law::AutoReset { reset: relative("0.01"), kp, most: Some(Frequency::hertz(200_000)) },
+        settled_reframing(Femtos::nanos(5_000_000), Femtos::nanos(3_000_000)),
     ][number]
         .into()
 }
@@ -182,12 +189,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// Law 1: around every cycle Σ(β + γ) changes by exactly the frames that edits report, under every controller, every
-    /// fault, centring, and over- and underflows.
+    /// fault, staggered starts, draining, centring, and over- and underflows.
     #[test]
     fn every_frame_is_accounted_for(
-        graph in graph(2..7, 100_000), number in 0..7_usize, faults in faults(), centre in 1..60_i64, threads in 1..3_usize,
+        graph in graph(2..7, 100_000), number in 0..8_usize, faults in faults(), centre in 1..60_i64,
+        late in prop::option::of((any::<usize>(), 0..20_i64)), drain in any::<bool>(), threads in 1..3_usize,
     ) {
-        let mut engine = ClockEngine::new(&graph.network(), controls(number), options(threads, 0));
+        let late = late.map(|(node, millis)| (node % graph.ppb.len(), Femtos::nanos(millis * 1_000_000 + 5)));
+        let network = graph.network_with(|number, node| {
+            node.start = late.filter(|&(late, _)| late == number).map_or(node.start, |(_, start)| start);
+        });
+        let mut engine = ClockEngine::new(&network, controls(number), options(threads, 0));
         let cycles = graph.cycles();
         let sum = |engine: &ClockEngine, cycle: &[LinkId]| -> i64 {
             let views = cycle.iter().map(|&link| engine.link_view(link, engine.now()));
@@ -195,6 +207,9 @@ proptest! {
         };
         let start: Vec<i64> = cycles.iter().map(|cycle| sum(&engine, cycle)).collect();
         schedule(&mut engine, &graph, &faults);
+        if drain {
+            engine.drain();
+        }
         for stop in 1..=12 {
             let until = Femtos::nanos(stop * 5_123_457);
             if (stop - 1) * 5 < centre && centre <= stop * 5 {
@@ -202,6 +217,11 @@ proptest! {
                 engine.watch(usize::MAX);
             }
             engine.advance(until);
+            if engine.is_draining() {
+                // Every frame is discarded or lacked; how many, the edit that ends it says.
+                prop_assert!(engine.link_ids().all(|link| engine.link_view(link, until).occupancy == 0));
+                continue;
+            }
             for (cycle, start) in cycles.iter().zip(&start) {
                 let count = |link| cycle.iter().filter(|&&other| other == link).count() as i64;
                 let edits: i64 = engine.edits().iter().map(|edit| edit.frames * count(edit.link)).sum();
@@ -210,30 +230,78 @@ proptest! {
         }
     }
 
-    /// Law 5: a node measures when its phase has the fraction that it started with, so that readings are biased by that
+    /// Law 1 with integer gears: Σ (L/g)(β + γ) around every cycle stays within ± Σ L/g of what latencies make it, L being
+    /// the least common multiple of the gears, under every controller and fault; and every latency changes by exactly the
+    /// frames that edits report.
+    #[test]
+    fn gears_keep_the_scaled_sum_within_its_bound(
+        graph in graph(2..7, 100_000), gears in prop::collection::vec(1..7_u32, 8), number in 0..8_usize, faults in faults(),
+        centre in 1..60_i64, threads in 1..3_usize,
+    ) {
+        let plain = graph.network();
+        let links: IdVec<LinkId, ClockLink> =
+            plain.links().iter().map(|(id, link)| ClockLink { gear: gears[id.0 as usize % 8], ..*link }).collect();
+        let network = ClockNetwork::new(plain.nodes().clone(), links).unwrap();
+        let most = network.common_gear();
+        let mut engine = ClockEngine::new(&network, controls(number), options(threads, 0));
+        let start: Vec<i64> = engine.link_ids().map(|link| engine.logical_latency(link)).collect();
+        schedule(&mut engine, &graph, &faults);
+        for stop in 1..=12 {
+            if (stop - 1) * 5 < centre && centre <= stop * 5 {
+                engine.centre();
+                engine.watch(usize::MAX);
+            }
+            engine.advance(Femtos::nanos(stop * 5_123_457));
+            for link in engine.link_ids() {
+                let edits = engine.edits().iter().filter(|edit| edit.link == link).map(|edit| edit.frames);
+                prop_assert_eq!(engine.logical_latency(link) - start[link.0 as usize], edits.sum::<i64>());
+            }
+            for cycle in graph.cycles() {
+                let (mut sum, mut bound) = (0, 0);
+                for link in cycle {
+                    let (view, share) = (engine.link_view(link, engine.now()), most / engine.gear(link));
+                    (sum, bound) = (sum + share * (view.occupancy + view.in_flight - view.latency), bound + share);
+                }
+                prop_assert!(sum.abs() <= bound, "{sum} {bound}");
+            }
+        }
+    }
+
+    /// Law 5: a node measures when its phase has the fraction that it started with, so that every reading is biased by that
     /// fraction less a half.
     #[test]
     fn readings_are_biased_by_the_fraction_of_the_phase(
-        tenths in prop::collection::vec(0..10_i128, 2), slip in -9..9_i64, latency in 0..9_000_i64,
+        mut graph in graph(2..6, 9), tenths in prop::collection::vec(0..10_i128, 6), latency in 0..9_000_i64,
     ) {
-        // So far apart that fractions of what arrives between measurements go around evenly.
-        let graph = Graph { ppb: vec![10_000 * slip + 3_819, 0], edges: vec![(0, 1)], latency: Femtos::nanos(latency) };
+        // So far apart that fractions of what arrives between measurements go around evenly, on every link.
+        const APART: [i64; 6] = [0, 3_819, 7_639, 1_459, 5_279, 9_091];
+        graph.latency = Femtos::nanos(latency);
+        graph.ppb.iter_mut().zip(APART).for_each(|(ppb, apart)| *ppb = 10_000 * *ppb + apart);
         let network = graph.network_with(|number, node| node.phase = Phase(tenths[number] * FRAME / 10));
-        const EVENTS: usize = 4_000;
-        let mut engine = ClockEngine::new(&network, Control::from(Law::Free), options(1, EVENTS));
-        let frames = engine.logical_latency(LinkId(0)) as f64;
-        engine.advance(Femtos::nanos(EVENTS as i64 * 50_000));
-        let phase = |node: usize, nanos: f64| {
-            tenths[node] as f64 / 10.0 + nanos * (1.0 + graph.ppb[node] as f64 * 1e-9)
+        let events = 2_000 * graph.ppb.len();
+        let mut engine = ClockEngine::new(&network, Control::from(Law::Free), options(1, events));
+        let latencies: Vec<f64> = engine.link_ids().map(|link| engine.logical_latency(link) as f64).collect();
+        engine.advance(Femtos::nanos(200_000_000));
+        let phase = |node: NodeId, nanos: f64| {
+            tenths[node.0 as usize] as f64 / 10.0 + nanos * (1.0 + graph.ppb[node.0 as usize] as f64 * 1e-9)
         };
-        let (mut bias, mut count) = (0.0, 0.0);
-        for event in engine.first_events().iter().filter(|event| event.node == NodeId(1)) {
-            let at = event.measured_at.as_nanos();
-            bias += event.reading as f64 - (frames + phase(0, at - latency as f64) - phase(1, at));
-            count += 1.0;
+        let links = network.links();
+        let incoming = |node| engine.link_ids().filter(move |&link| links[link].target == node);
+        for node in network.nodes().ids() {
+            let (mut bias, mut count) = (0.0, 0.0);
+            for event in engine.first_events().iter().filter(|event| event.node == node) {
+                let at = event.measured_at.as_nanos();
+                let fluid = |link: LinkId| {
+                    let source = links[link].source;
+                    latencies[link.0 as usize] + phase(source, at - latency as f64) - phase(node, at)
+                };
+                bias += event.reading as f64 - incoming(node).map(fluid).sum::<f64>();
+                count += 1.0;
+            }
+            let links = incoming(node).count() as f64;
+            let expected = links * (tenths[node.0 as usize] as f64 / 10.0 - 0.5);
+            prop_assert!(count > 1_000.0 && (bias / count - expected).abs() < 0.02 * links, "{} {}", bias / count, expected);
         }
-        let expected = tenths[1] as f64 / 10.0 - 0.5;
-        prop_assert!(count > 1_000.0 && (bias / count - expected).abs() < 0.02, "{} {}", bias / count, expected);
     }
 
     /// Law 8: counters that start elsewhere relabel logical latencies; what is left of them around any cycle is the same,
@@ -349,8 +417,9 @@ proptest! {
     /// keeps frequencies.
     #[test]
     fn reframing_recentres_and_keeps_frequencies(graph in graph(2..5, 100_000)) {
-        let control = Control::from(Law::Reframing { kp: gain("2e-8"), switch: Femtos(2 * Femtos::PER_SECOND) });
-        let mut engine = ClockEngine::new(&graph.network(), control, options(1, 0));
+        let switch = Switch::At(Femtos(2 * Femtos::PER_SECOND));
+        let law = Law::Reframing { kp: gain("2e-8"), switch };
+        let mut engine = ClockEngine::new(&graph.network(), Control::from(law), options(1, 0));
         engine.advance(Femtos(2 * Femtos::PER_SECOND));
         let before = engine.summary().spread.unwrap().0;
         engine.advance(Femtos(5 * Femtos::PER_SECOND));
@@ -359,6 +428,98 @@ proptest! {
         for link in engine.link_ids() {
             let counter = engine.link_view(link, engine.now()).counter;
             prop_assert!(counter.abs() <= 5, "{counter}");
+        }
+    }
+
+    /// Law 7 as the hardware does it: every node finds out by itself that its links are stable.
+    #[test]
+    fn reframing_by_each_node_recentres_and_keeps_frequencies(graph in graph(2..5, 100_000)) {
+        let second = Femtos(Femtos::PER_SECOND);
+        let plain = {
+            let mut engine = ClockEngine::new(&graph.network(), proportional(), options(1, 0));
+            engine.advance(Femtos(2 * Femtos::PER_SECOND));
+            engine.summary().spread.unwrap().0
+        };
+        let mut engine = ClockEngine::new(&graph.network(), Control::from(settled_reframing(second, second)), options(1, 0));
+        engine.advance(Femtos(6 * Femtos::PER_SECOND));
+        let after = engine.summary().spread.unwrap().0;
+        prop_assert!((plain.0 - after.0).abs() as f64 <= 2.0 * 2e-8 * 1e15 * graph.degree_most(), "{plain} {after}");
+        for link in engine.link_ids() {
+            let counter = engine.link_view(link, engine.now()).counter;
+            prop_assert!(counter.abs() <= 8 + 2 * graph.ppb.len() as i64, "{counter}");
+        }
+    }
+
+    /// Law 6: a pump of 10 ppb ends with all clocks within one step, if steps lead them to a common frequency (else counters
+    /// go on drifting), a frame is half a step (with finer gains one waits for several frames, with coarser ones every frame
+    /// is followed by more than a step), and no node has more than four neighbours (its own drift counts once for each). On
+    /// the way it is no faster than a step per measurement.
+    #[test]
+    fn pumps_end_within_one_step(mut graph in graph(2..7, 50)) {
+        prop_assume!(graph.degree_most() <= 4.0);
+        graph.ppb.iter_mut().for_each(|ppb| *ppb *= 10);
+        let relative = |text: &str| Gain::relative(text.parse().unwrap()).unwrap();
+        let (kp, step) = (relative("5e-9"), relative("1e-8"));
+        let law = Law::Pump { kind: PumpKind::Relative, kp, step, steps_most: None };
+        let mut engine = ClockEngine::new(&graph.network(), Control::from(law), options(1, 20_000));
+        let mut now = Femtos(6 * Femtos::PER_SECOND);
+        engine.advance(now);
+        // A step of the fastest oscillator, and what rounding to microhertz adds.
+        let step_most = Frequency::hertz(10).0 + Frequency::hertz(1).0 / 100;
+        for _ in 0..200 {
+            let (low, high) = engine.summary().spread.unwrap();
+            prop_assert!(high.0 - low.0 <= step_most, "{low} {high}");
+            now = now + Femtos::nanos(1_000_000);
+            engine.advance(now);
+        }
+        let mut before: Vec<i64> = graph.ppb.iter().map(|ppb| GIGAHERTZ.shifted(ppb * 1_000).0).collect();
+        for event in engine.first_events() {
+            let last = std::mem::replace(&mut before[event.node.0 as usize], event.frequency.0);
+            prop_assert!((event.frequency.0 - last).abs() <= step_most, "{} after {last}", event.frequency);
+        }
+    }
+
+    /// Whether buffers were drained or passed frames, boot yields the same machine, and centring by half a buffer fills
+    /// drained ones.
+    #[test]
+    fn drained_buffers_boot_to_the_same_latencies(graph in graph(2..6, 100_000), threads in 1..3_usize) {
+        let run = |drain| {
+            let mut engine = ClockEngine::new(&graph.network(), proportional(), options(threads, 0));
+            let waits = BootOptions { stable_for: Femtos::nanos(100_000_000), drain, ..BootOptions::default() };
+            let booted = boot(&mut engine, &waits).unwrap();
+            (engine.snapshot(booted.at), booted)
+        };
+        let ((passed, by_passing), (drained, by_draining)) = (run(false), run(true));
+        prop_assert_eq!(passed, drained);
+        prop_assert_eq!(&by_passing.latencies, &by_draining.latencies);
+        prop_assert!(by_draining.centred_by.values().all(|&frames| frames == 16));
+    }
+
+    /// The stability detector is the hardware's, transcribed: of two nodes every reading is that of one link.
+    #[test]
+    fn links_are_stable_as_the_hardware_counts(
+        graph in graph(2..3, 20_000), margin in 0..20_i64, millis in 1..60_i64, down in 1..150_i64,
+    ) {
+        let stable_for = Femtos::nanos(millis * 1_000_000);
+        let mut engine = ClockEngine::new(&graph.network(), proportional(), options(1, 10_000));
+        engine.schedule(Femtos::nanos(down * 1_000_000 + 3), Fault::LinkDown(LinkId(0))).unwrap();
+        engine.schedule(Femtos::nanos(down * 1_000_000 + 400_003), Fault::LinkUp(LinkId(0))).unwrap();
+        engine.detect(Detector { margin, stable_for });
+        for stop in (5..200).step_by(5) {
+            let now = Femtos::nanos(stop * 1_000_000);
+            engine.advance(now);
+            let unstable: Vec<LinkId> = engine.unstable_links().collect();
+            for link in [LinkId(0), LinkId(1)] {
+                let anew = Femtos::nanos(if link.0 == 0 && stop > down { down * 1_000_000 + 400_003 } else { 0 });
+                let (mut stored, mut since) = (i64::MIN, anew);
+                let events = engine.first_events().iter().filter(|event| event.node == engine.target(link));
+                for event in events.filter(|event| event.measured_at >= anew) {
+                    if event.reading.abs_diff(stored) > margin.unsigned_abs() {
+                        (stored, since) = (event.reading, event.measured_at);
+                    }
+                }
+                prop_assert_eq!(unstable.contains(&link), now - since < stable_for, "{} at {}", link, now);
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use crate::support::{GIGAHERTZ, case, options};
 use proptest::prelude::*;
 use sim_core::clock::{
     BootOptions, ClockEngine, ClockLink, ClockNetwork, ClockNode, Control, Controller, Coupling, Femtos, Frequency,
-    Gain, GroomLink, Law, Measured, PumpKind, boot, groom, stability,
+    Gain, GroomLink, Law, Measured, PumpKind, Switch, boot, groom, stability,
 };
 use sim_core::{IdVec, LinkId, NodeId, Tick};
 
@@ -20,7 +20,7 @@ fn law(number: usize) -> Control {
         Law::Free,
         Law::Proportional { kp },
         Law::ProportionalIntegral { kp, ki },
-        Law::Reframing { kp, switch: Femtos::nanos(200_000_000) },
+        Law::Reframing { kp, switch: Switch::At(Femtos::nanos(200_000_000)) },
         Law::Pump { kind: PumpKind::Relative, kp: relative, step, steps_most: Some(100_000) },
         Law::AutoReset {
             reset: Gain::relative("0.01".parse().unwrap()).unwrap(),
@@ -175,9 +175,13 @@ proptest! {
             let (least, most) = occupancy.unwrap();
             prop_assert!(least >= 0 && most <= 32, "{least} … {most}");
         }
-        prop_assert_eq!(run.times.len(), 6);
-        for pair in run.times.windows(2) {
-            prop_assert!(pair[0].1.values().zip(pair[1].1.values()).all(|(a, b)| a < b));
+        prop_assert_eq!(run.ticks.len(), 6);
+        for pair in run.ticks.windows(2) {
+            prop_assert!(pair[0].began.values().zip(pair[1].began.values()).all(|(a, b)| a < b));
+        }
+        for (tick, (link, &seen)) in run.ticks.iter().flat_map(|tick| tick.occupancies.iter().map(move |seen| (tick, seen))) {
+            let (least, most) = run.occupancies[link].unwrap();
+            prop_assert!((least..=most).contains(&seen), "{seen} in tick {}", tick.tick);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::cli::session::Session;
 use crate::formats::clocks::{QuantityError, frequency, parts_per_trillion, time};
 use crate::formats::{ClockSpec, Uniform, read_clocks, read_text};
 use clap::Args;
-use sim_core::clock::{ClockNetwork, Control, Decimal, Femtos, Frequency, stability};
+use sim_core::clock::{ClockNetwork, Control, Decimal, Femtos, Frequency, NetworkError, stability};
 use sim_core::random::Seed;
 use std::path::{Path, PathBuf};
 
@@ -19,16 +19,16 @@ pub(crate) struct ClockFlags {
     #[arg(short, long, value_name = "PRESET|FILE")]
     pub(crate) machine: Option<String>,
     /// Frequency that all oscillators are near [default: 1GHz]
-    #[arg(long, value_name = "FREQUENCY", value_parser = a_frequency)]
+    #[arg(long, allow_hyphen_values = true, value_name = "FREQUENCY", value_parser = a_frequency)]
     pub(crate) frequency: Option<Frequency>,
     /// Largest offset of an oscillator, drawn for each node [default: 100]
-    #[arg(long, value_name = "PPM")]
+    #[arg(long, allow_hyphen_values = true, value_name = "PPM")]
     pub(crate) ppm: Option<Decimal>,
     /// What offsets are drawn from [default: 1]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
     /// Physical latency of every link [default: 5us]
-    #[arg(long, value_name = "TIME", value_parser = a_time)]
+    #[arg(long, allow_hyphen_values = true, value_name = "TIME", value_parser = a_time)]
     pub(crate) link_latency: Option<Femtos>,
     /// Ticks between measurements [default: 100000]
     #[arg(long, value_name = "TICKS")]
@@ -37,13 +37,13 @@ pub(crate) struct ClockFlags {
     #[arg(long, value_name = "TICKS")]
     pub(crate) delay: Option<u64>,
     /// Proportional gain, per frame and relative to the frequency [default: 2e-8]
-    #[arg(long, value_name = "GAIN")]
+    #[arg(long, allow_hyphen_values = true, value_name = "GAIN")]
     pub(crate) kp: Option<Decimal>,
     /// Integral gain, per frame and nanosecond [default: none]
-    #[arg(long, value_name = "GAIN", conflicts_with = "step")]
+    #[arg(long, allow_hyphen_values = true, value_name = "GAIN", conflicts_with = "step")]
     pub(crate) ki: Option<Decimal>,
     /// Step of a pump that knows up, down and stay only, such as `10ppb`
-    #[arg(long, value_name = "SHARE", value_parser = a_share)]
+    #[arg(long, allow_hyphen_values = true, value_name = "SHARE", value_parser = a_share)]
     pub(crate) step: Option<i64>,
     /// Take the mean of readings instead of their sum, so that gains need not fall with the degree
     #[arg(long)]
@@ -51,6 +51,9 @@ pub(crate) struct ClockFlags {
     /// Depth of elastic buffers, in frames [default: 32]
     #[arg(long, value_name = "FRAMES")]
     pub(crate) buffer: Option<u32>,
+    /// Keep elastic buffers empty until clocks have settled, instead of letting frames pass
+    #[arg(long)]
+    pub(crate) drain: bool,
 }
 
 fn a_time(text: &str) -> Result<Femtos, QuantityError> {
@@ -97,8 +100,21 @@ pub(crate) fn clocks(session: &Session, spec: Option<&Path>, flags: &ClockFlags)
 }
 
 fn from_file(path: &Path, flags: &ClockFlags) -> Result<ClockSpec, Failure> {
-    let ClockFlags { machine: _, frequency, ppm, seed, link_latency, period, delay, kp, ki, step, by_degree, buffer } =
-        flags;
+    let ClockFlags {
+        machine: _,
+        frequency,
+        ppm,
+        seed,
+        link_latency,
+        period,
+        delay,
+        kp,
+        ki,
+        step,
+        by_degree,
+        buffer,
+        drain,
+    } = flags;
     let given = [
         ("--frequency", frequency.is_some()),
         ("--ppm", ppm.is_some()),
@@ -111,6 +127,7 @@ fn from_file(path: &Path, flags: &ClockFlags) -> Result<ClockSpec, Failure> {
         ("--step", step.is_some()),
         ("--by-degree", *by_degree),
         ("--buffer", buffer.is_some()),
+        ("--drain", *drain),
     ];
     if let Some((flag, _)) = given.iter().find(|(_, given)| *given) {
         let message = format!("{flag} is for machines, a specification says it itself");
@@ -142,8 +159,7 @@ fn from_machine(name: &str, flags: &ClockFlags) -> Result<ClockSpec, Failure> {
         ..default
     };
     let (nodes, links) = uniform.network(&machine);
-    let network = ClockNetwork::new(nodes, links)
-        .map_err(|error| Failure::new(Exit::Invalid, "clocks::network", error.to_string()))?;
+    let network = ClockNetwork::new(nodes, links).map_err(|error| no_network(&error))?;
     let control = uniform.control(flags.kp, flags.ki, flags.step, flags.by_degree);
     let control = control.ok_or_else(|| invalid("a gain has too many digits"))?;
     control.check().map_err(|error| invalid(&error.to_string()))?;
@@ -154,9 +170,25 @@ fn from_machine(name: &str, flags: &ClockFlags) -> Result<ClockSpec, Failure> {
         control,
         until: UNTIL,
         samples: Vec::new(),
+        drain: flags.drain,
         faults: Vec::new(),
         machine: Some(machine),
     })
+}
+
+/// Flags that make no network, by name.
+fn no_network(error: &NetworkError) -> Failure {
+    let failure = Failure::new(Exit::Invalid, "clocks::network", error.to_string());
+    let flags = match error {
+        NetworkError::Frequency { .. } => "--frequency and --ppm",
+        NetworkError::Latency { .. } => "--link-latency",
+        NetworkError::Frames { .. } => "--buffer",
+        NetworkError::DelayTooLong { .. } => "--delay and --period",
+        NetworkError::PeriodTooLong { .. } => "--period",
+        NetworkError::Segments { .. } => "--link-latency and --period",
+        _ => return failure,
+    };
+    failure.help(format!("this comes of {flags}"))
 }
 
 /// Says beforehand if a loop will not settle.
@@ -183,7 +215,9 @@ pub(crate) fn link_name(names: &[String], source: sim_core::NodeId, target: sim_
 /// Where a picture or a trace goes.
 pub(super) fn check_picture(path: Option<&PathBuf>) -> Result<(), Failure> {
     let Some(path) = path else { return Ok(()) };
-    crate::pictures::Format::of(path).map(|_| ()).map_err(|error| crate::cli::view::picture(&error))
+    let wrong =
+        |error: crate::pictures::PictureError| Failure::new(Exit::Invalid, "picture::extension", error.to_string());
+    crate::pictures::Format::of(path).map(|_| ()).map_err(wrong)
 }
 
 /// The law of a specification, for people.

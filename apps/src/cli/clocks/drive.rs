@@ -19,10 +19,10 @@ pub(super) struct Traces {
     pub(super) nodes: Vec<NodeId>,
     pub(super) links: Vec<LinkId>,
     pub(super) times: Vec<Femtos>,
-    /// Per time and node: deviation from the nominal frequency, in ppm.
-    pub(super) ppm: Vec<Vec<f64>>,
-    /// Per time and link: frames in the buffer.
-    pub(super) occupancy: Vec<Vec<i64>>,
+    /// Per time and node: deviation from the nominal frequency, in ppm; none of a node that is stopped.
+    pub(super) ppm: Vec<Vec<Option<f64>>>,
+    /// Per time and link: frames in the buffer; none of a link that is down.
+    pub(super) occupancy: Vec<Vec<Option<i64>>>,
 }
 
 /// What to keep.
@@ -53,6 +53,9 @@ pub(super) fn simulate(spec: &ClockSpec, wanted: &Wanted) -> Result<Simulated, F
         EngineOptions { threads: wanted.threads, tolerance: wanted.tolerance, first_events: wanted.first_events };
     let start = Instant::now();
     let mut engine = ClockEngine::new(&spec.network, spec.control, options);
+    if spec.drain {
+        engine.drain();
+    }
     for &(at, fault) in &spec.faults {
         engine.schedule(at, fault).map_err(|error| Failure::new(Exit::Invalid, "clocks::fault", error.to_string()))?;
     }
@@ -98,8 +101,13 @@ impl Traces {
     fn record(&mut self, engine: &ClockEngine, spec: &ClockSpec, at: Femtos) {
         let nominal = spec.network.nominal();
         self.times.push(at);
-        self.ppm.push(self.nodes.iter().map(|&node| engine.node_view(node, at).frequency.ppm_of(nominal)).collect());
-        self.occupancy.push(self.links.iter().map(|&link| engine.link_view(link, at).occupancy).collect());
+        let ppm = |&node: &NodeId| {
+            let frequency = engine.node_view(node, at).frequency;
+            (frequency.0 > 0).then(|| frequency.ppm_of(nominal))
+        };
+        let frames = |&link: &LinkId| engine.is_up(link).then(|| engine.link_view(link, at).occupancy);
+        self.ppm.push(self.nodes.iter().map(ppm).collect());
+        self.occupancy.push(self.links.iter().map(frames).collect());
     }
 }
 
@@ -120,14 +128,13 @@ pub(super) fn scene(spec: &ClockSpec, simulated: &Simulated, traces: &Traces, to
     let nominal = spec.network.nominal();
     let node = |(place, id): (usize, &NodeId)| Curve {
         name: spec.nodes[id.0 as usize].clone(),
-        values: traces.ppm.iter().map(|row| row[place]).collect(),
+        values: traces.ppm.iter().map(|row| row[place].unwrap_or(f64::NAN)).collect(),
     };
     let link = |(place, id): (usize, &LinkId)| Curve {
         name: super::args::link_name(&spec.nodes, links[*id].source, links[*id].target),
-        values: traces.occupancy.iter().map(|row| row[place] as f64).collect(),
+        values: traces.occupancy.iter().map(|row| row[place].map_or(f64::NAN, |frames| frames as f64)).collect(),
     };
-    let depths: Vec<_> = links.values().map(|link| link.depth).collect();
-    let depth = depths.first().copied().flatten().filter(|_| depths.windows(2).all(|pair| pair[0] == pair[1]));
+    let depth = common_depth(spec);
     let settled = simulated.engine.summary().settled_at;
     let within = (tolerance.0 as f64 / nominal.0 as f64 * 1e9).round() / 1e3;
     ClocksScene {
@@ -144,6 +151,13 @@ pub(super) fn scene(spec: &ClockSpec, simulated: &Simulated, traces: &Traces, to
         depth: depth.filter(|_| simulated.engine.buffer_event_count() > 0 || centred(&simulated.engine)),
         settled: settled.map(|at| (at.as_seconds(), format!("all within {within} ppm"))),
     }
+}
+
+/// The depth of all buffers, if they have the same.
+pub(crate) fn common_depth(spec: &ClockSpec) -> Option<u32> {
+    let mut depths = spec.network.links().values().map(|link| link.depth);
+    let first = depths.next()??;
+    depths.all(|depth| depth == Some(first)).then_some(first)
 }
 
 fn centred(engine: &ClockEngine) -> bool {

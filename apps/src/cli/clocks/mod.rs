@@ -1,7 +1,7 @@
 //! `clocks`: clock dynamics alone, with traces and the picture of how clocks converge.
 
 pub(crate) mod args;
-mod drive;
+pub(crate) mod drive;
 pub(crate) mod report;
 
 use super::failure::{Exit, Failure};

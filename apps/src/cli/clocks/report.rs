@@ -29,8 +29,12 @@ struct ClocksJson<'a> {
     spread_ppm: Option<f64>,
     /// Lowest and highest occupancy that was measured, by link.
     occupancy: Vec<Option<(i64, i64)>>,
+    /// How far all clocks were from the nominal frequency in the mean, over all nodes and all time, in ppm.
+    mean_ppm: f64,
     /// Σ ∫(ω − nominal)² dt, in frames² per nanosecond.
     l2_frequency: f64,
+    /// Σ (counter − set point)² over all readings, in frames².
+    l2_readings: f64,
     /// Frames by which logical latencies were changed.
     edits: Vec<EditJson>,
     buffer_events: u64,
@@ -128,7 +132,9 @@ pub(super) fn print(session: &Session, spec: &ClockSpec, simulated: &Simulated) 
         settled: summary.settled_at.map(sim_core::clock::Femtos::as_nanos),
         spread_ppm: super::spread_ppm(spec, simulated),
         occupancy: engine.link_ids().map(|link| engine.occupancies(link)).collect(),
+        mean_ppm: mean_ppm(spec, summary.deviation),
         l2_frequency: summary.deviation_squared,
+        l2_readings: summary.readings_squared,
         edits: engine.edits().iter().take(EDITS).map(edit).collect(),
         buffer_events: engine.buffer_event_count(),
         first_buffer_events: engine.buffer_events().iter().map(BufferEventJson::from).collect(),
@@ -138,10 +144,17 @@ pub(super) fn print(session: &Session, spec: &ClockSpec, simulated: &Simulated) 
     session.print(|| text(spec, simulated), &json())
 }
 
+/// The mean deviation of all clocks, of which Σ ∫(ω − nominal) dt was `deviation` frames.
+fn mean_ppm(spec: &ClockSpec, deviation: f64) -> f64 {
+    let frames = spec.network.nominal().per_nanosecond() * spec.until.as_nanos() * spec.nodes.len() as f64;
+    deviation / frames * 1e6
+}
+
 fn edit(edit: &sim_core::clock::Edit) -> EditJson {
     use sim_core::clock::EditKind;
     let kind = match edit.kind {
         EditKind::Centred => "centred",
+        EditKind::Drained => "drained",
         EditKind::Recaptured => "recaptured",
         EditKind::Groomed => "groomed",
         EditKind::Fault(kind) => fault_name(kind),
@@ -169,7 +182,8 @@ fn text(spec: &ClockSpec, simulated: &Simulated) -> String {
     };
     let spread = super::spread_ppm(spec, simulated).map_or("-".to_owned(), |spread| format!("{spread:.6} ppm"));
     let mean = summary.spread.map_or("-".to_owned(), |(low, high)| {
-        format!("{:+.6} … {:+.6} ppm", low.ppm_of(nominal), high.ppm_of(nominal))
+        let mean = mean_ppm(spec, summary.deviation);
+        format!("{:+.6} … {:+.6} ppm, mean of all time {mean:+.6}", low.ppm_of(nominal), high.ppm_of(nominal))
     });
     let measured: Vec<(i64, i64)> = engine.link_ids().filter_map(|link| engine.occupancies(link)).collect();
     let least = measured.iter().map(|&(least, _)| least).min().unwrap_or(0);
@@ -219,10 +233,10 @@ struct TraceJson {
     links: Vec<String>,
     /// Nanoseconds.
     t: Vec<f64>,
-    /// Per time and node.
-    ppm: Vec<Vec<f64>>,
-    /// Per time and link.
-    occupancy: Vec<Vec<i64>>,
+    /// Per time and node; null while it is stopped.
+    ppm: Vec<Vec<Option<f64>>>,
+    /// Per time and link; null while it is down.
+    occupancy: Vec<Vec<Option<i64>>>,
 }
 
 pub(super) fn trace(spec: &ClockSpec, traces: &Traces, path: &Path) -> String {
@@ -250,10 +264,12 @@ pub(super) fn trace(spec: &ClockSpec, traces: &Traces, path: &Path) -> String {
     for (time, (ppm, occupancy)) in trace.t.iter().zip(trace.ppm.iter().zip(&trace.occupancy)) {
         let _ = write!(text, "{time}");
         for value in ppm {
-            let _ = write!(text, ",{value}");
+            text.push(',');
+            let _ = value.map_or(Ok(()), |value| write!(text, "{value}"));
         }
         for value in occupancy {
-            let _ = write!(text, ",{value}");
+            text.push(',');
+            let _ = value.map_or(Ok(()), |value| write!(text, "{value}"));
         }
         text.push('\n');
     }

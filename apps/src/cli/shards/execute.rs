@@ -13,6 +13,8 @@ use super::super::progress::Display;
 use super::super::run::{Executed, Ready, Run};
 use super::super::session::Session;
 use super::super::spec::{self, Shards, Spec};
+use super::manifest::{MANIFEST_FILE, ManifestFile};
+use super::orders::Launcher;
 use super::programs::{Payload, PayloadParts, Programs};
 use super::progress::Teller;
 use super::rank::Rank;
@@ -21,7 +23,7 @@ use crate::hosts::Fleet;
 use crate::sharding::{ShardsReport, window};
 use calendars::CalendarSet;
 use net_runtime::engine::{EngineShard, OutcomeParts};
-use net_runtime::proto::rendezvous::Secret;
+use net_runtime::proto::rendezvous::Trust;
 use net_runtime::proto::{Cause, Hash, Neighbour, ShardId, Stop, Worker};
 use net_runtime::quic::{Agreement, Figures, Interrupts, Membership, Observer, Port, host, join, run};
 use sim_core::engine::{EngineError, Progress, Snapshot};
@@ -42,25 +44,28 @@ pub(super) struct Progressed {
     pub(super) checkpoints: Option<PathBuf>,
 }
 
-/// What shard 0 needs besides the run.
-pub(super) struct Host<'a> {
+/// A shard, before it knows the others.
+pub(super) struct Shard<'a> {
     pub(super) session: &'a Session,
     pub(super) rank: Rank,
     pub(super) port: Port,
-    pub(super) secret: Secret,
+    pub(super) trust: Trust,
+    /// What was agreed on beforehand.
+    pub(super) manifest: Option<ManifestFile>,
     pub(super) build: Hash,
+    pub(super) launcher: Launcher,
     pub(super) progressed: &'a mut Progressed,
 }
 
-impl Host<'_> {
-    /// Waits for the others, and executes with them.
-    pub(super) fn execute(
+impl Shard<'_> {
+    /// As shard 0: waits for the others, and executes with them.
+    pub(super) fn host(
         self,
         prepared: &Prepared,
         ready: &mut Ready<'_>,
         display: &mut Display,
     ) -> Result<Executed, Failure> {
-        let Self { session, rank, port, secret, build, progressed } = self;
+        let Self { session, rank, port, trust, manifest, build, launcher, progressed } = self;
         let Prepared { loaded, machine, calendars, .. } = prepared;
         let Ready { run: asked, app, program, options, store, nodes, .. } = *ready;
         refuse_checkpoints_of_fleet(asked, loaded)?;
@@ -78,6 +83,7 @@ impl Host<'_> {
         let files = spec::files(asked, loaded, machine, calendars, &options, Some(&shards))?;
         let agreement =
             Agreement { build, configuration: spec::configuration(&files), calendars: *program.identity(), seed: 0 };
+        manifest.iter().try_for_each(|manifest| manifest.check(&agreement))?;
         let (worker, neighbours) = worker(app, program, &options, &shards, ShardId(0)).map_err(failed)?;
         let mut parts = OutcomeParts::new(app, program, &options, &partition).map_err(failed)?;
         shards.start.iter().try_for_each(|snapshot| parts.restore(snapshot)).map_err(failed)?;
@@ -93,14 +99,19 @@ impl Host<'_> {
         let worker = Payload::new(worker, programs.transpose()?);
         let parts = PayloadParts::new(parts, fleet.map(|(fleet, nodes)| (fleet, nodes.path().to_owned())), &partition);
         let interrupts = signals(&port)?;
-        let membership = host(port, &secret, rank.shards, build, files).map_err(|error| not_joined(&error))?;
+        let membership = host(port, &trust, rank.shards, build, files).map_err(|error| not_joined(&error))?;
+        launcher.joined(&interrupts);
+        if launcher.listens() {
+            display.hush();
+        }
+        let manifest = ManifestFile::of_run(&membership.manifest, &agreement);
         let mut observer = Observed {
             session,
             display: Some(display),
             parts: Some(parts),
             checkpoints,
             end,
-            teller: Teller::new(0),
+            teller: Teller::new(0, launcher.listens()),
             figures: BTreeMap::new(),
         };
         let ended = run(membership, &agreement, neighbours, worker, &interrupts, &mut observer);
@@ -115,8 +126,13 @@ impl Host<'_> {
                 if let Some(store) = &store {
                     failure = failure.help(format!("go on with `{}`", command(store.folder(), Some(rank.shards))));
                 }
-                let tick = stop.tick;
+                let (tick, expelled) = (stop.tick, is_given_up(&stop, ShardId(0)));
                 progressed.stop = Some(stop);
+                progressed.windows = figures.windows;
+                if expelled {
+                    // The others may have gone on without this shard: what it knows counts no more.
+                    return Err(failure);
+                }
                 (figures, tick, Some(failure))
             }
         };
@@ -125,7 +141,8 @@ impl Host<'_> {
             let nodes = nodes.map_or(Path::new(""), NodeFolders::path);
             stored.err().map(|error| not_stored(nodes, &error))
         });
-        let files = carried.iter().map(|carried| ("tick_times.csv", carried.times())).collect();
+        let mut files = vec![(MANIFEST_FILE, manifest.text())];
+        files.extend(carried.iter().flat_map(Carried::files));
         let clocks = carried.as_ref().map(Carried::json);
         all.insert(ShardId(0), *figures);
         let tick_seconds = match (loaded.fleet(), &carried) {
@@ -143,57 +160,58 @@ impl Host<'_> {
         let (outcome, shards) = (parts.finish(tick), Some(report));
         Ok(Executed { outcome, failure, workers: 1, bytes: program.bytes(), files, clocks, shards })
     }
+
+    /// As any other: goes to shard 0 at `host`, and executes with all.
+    pub(super) fn take_part(self, host: SocketAddr) -> Result<(), Failure> {
+        let Self { session, rank, port, trust, manifest, build, launcher, progressed } = self;
+        let interrupts = signals(&port)?;
+        let (membership, files): (Membership, _) =
+            join(port, host, &trust, ShardId(rank.rank), rank.shards, build).map_err(|error| not_joined(&error))?;
+        launcher.joined(&interrupts);
+        let Spec { loaded, fleet, app, machine, calendars, options, trace, shards } = spec::read(session, &files)?;
+        let shards = shards.ok_or_else(|| spec::broken("run.json", "it has no partition"))?;
+        progressed.checkpoints = Some(shards.checkpoints.clone());
+        let program = calendars::lower(&app, &machine, &calendars).map_err(|error| explain::run(&error.into()))?;
+        let agreement =
+            Agreement { build, configuration: spec::configuration(&files), calendars: *program.identity(), seed: 0 };
+        manifest.iter().try_for_each(|manifest| manifest.check(&agreement))?;
+        let id = ShardId(rank.rank);
+        let (worker, neighbours) =
+            worker(&app, &program, &options, &shards, id).map_err(|error| explain::run(&error.into()))?;
+        let (end, figures) = (worker.end(), BTreeMap::new());
+        let teller = Teller::new(rank.rank, launcher.listens());
+        let mut observer = Observed { session, display: None, parts: None, checkpoints: None, end, teller, figures };
+        let fleet = loaded.fleet().zip(fleet.as_ref());
+        let nodes = fleet.map(|(fleet, files)| NodeFolders::new(None, fleet, Some(files))).transpose()?;
+        let programs = loaded.fleet().zip(nodes.as_ref());
+        let programs = programs.map(|(fleet, nodes)| begin(fleet, &calendars, nodes, trace, (&shards.partition, id)));
+        let worker = Payload::new(worker, programs.transpose()?);
+        let ended = run(membership, &agreement, neighbours, worker, &interrupts, &mut observer);
+        if let (Err((stop, _)), Some(nodes)) = (&ended, nodes)
+            && !matches!(stop.cause, Cause::Interrupted | Cause::Terminated)
+            && !session.is_json()
+            && let Some(path) = nodes.keep()?
+        {
+            session.talk(format_args!("what programs have left here is in {}", path.display()));
+        }
+        match ended {
+            Ok((_, figures)) => {
+                progressed.windows = figures.windows;
+                Ok(())
+            }
+            Err((stop, figures)) => {
+                progressed.windows = figures.windows;
+                let failure = stopped(&stop, rank.rank);
+                progressed.stop = Some(stop);
+                Err(failure)
+            }
+        }
+    }
 }
 
-/// Executes a shard other than shard 0.
-pub(super) fn member(
-    session: &Session,
-    rank: Rank,
-    port: Port,
-    host: SocketAddr,
-    secret: &Secret,
-    build: Hash,
-    progressed: &mut Progressed,
-) -> Result<(), Failure> {
-    let interrupts = signals(&port)?;
-    let (membership, files): (Membership, _) =
-        join(port, host, secret, ShardId(rank.rank), rank.shards, build).map_err(|error| not_joined(&error))?;
-    let Spec { loaded, fleet, app, machine, calendars, options, trace, shards } = spec::read(session, &files)?;
-    let shards = shards.ok_or_else(|| spec::broken("run.json", "it has no partition"))?;
-    progressed.checkpoints = Some(shards.checkpoints.clone());
-    let program = calendars::lower(&app, &machine, &calendars).map_err(|error| explain::run(&error.into()))?;
-    let agreement =
-        Agreement { build, configuration: spec::configuration(&files), calendars: *program.identity(), seed: 0 };
-    let id = ShardId(rank.rank);
-    let (worker, neighbours) =
-        worker(&app, &program, &options, &shards, id).map_err(|error| explain::run(&error.into()))?;
-    let (end, teller, figures) = (worker.end(), Teller::new(rank.rank), BTreeMap::new());
-    let mut observer = Observed { session, display: None, parts: None, checkpoints: None, end, teller, figures };
-    let fleet = loaded.fleet().zip(fleet.as_ref());
-    let nodes = fleet.map(|(fleet, files)| NodeFolders::new(None, fleet, Some(files))).transpose()?;
-    let programs = loaded.fleet().zip(nodes.as_ref());
-    let programs = programs.map(|(fleet, nodes)| begin(fleet, &calendars, nodes, trace, (&shards.partition, id)));
-    let worker = Payload::new(worker, programs.transpose()?);
-    let ended = run(membership, &agreement, neighbours, worker, &interrupts, &mut observer);
-    if let (Err((stop, _)), Some(nodes)) = (&ended, nodes)
-        && !matches!(stop.cause, Cause::Interrupted | Cause::Terminated)
-        && !session.is_json()
-        && let Some(path) = nodes.keep()?
-    {
-        session.talk(format_args!("what programs have left here is in {}", path.display()));
-    }
-    match ended {
-        Ok((_, figures)) => {
-            progressed.windows = figures.windows;
-            Ok(())
-        }
-        Err((stop, figures)) => {
-            progressed.windows = figures.windows;
-            let failure = stopped(&stop, rank.rank);
-            progressed.stop = Some(stop);
-            Err(failure)
-        }
-    }
+/// Whether it is this shard that the others have given up.
+fn is_given_up(stop: &Stop, own: ShardId) -> bool {
+    stop.cause == Cause::Expelled || (stop.cause == Cause::Lost && stop.shard == own)
 }
 
 /// A shard where the run starts.

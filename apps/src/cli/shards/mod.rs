@@ -4,8 +4,10 @@
 //! they need, and keeps the results. The others need to know where it is, and the secret of the run.
 
 mod execute;
-mod launch;
+pub(crate) mod launch;
+mod manifest;
 mod network;
+mod orders;
 mod programs;
 mod progress;
 mod rank;
@@ -14,9 +16,7 @@ mod shard;
 mod stop;
 mod supervise;
 
-pub(crate) use launch::Launch;
-pub(crate) use network::build;
-pub(crate) use progress::launcher_listens;
+pub(crate) use launch::{Launch, local};
+pub(crate) use network::{Patience, build, resolve, secret_of_stdin};
 pub(crate) use report::{REPORT_FILE, ShardsJson};
-pub(crate) use shard::{ShardCommand, ShardKey};
-pub(crate) use supervise::local;
+pub(crate) use shard::ShardCommand;

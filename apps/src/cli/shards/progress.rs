@@ -10,8 +10,6 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// The variable by which a launcher says that it listens.
-const LISTENS: &str = "TIDELOCK_PROGRESS";
 /// A shard tells this often how far it is, at most.
 const EVERY: Duration = Duration::from_millis(200);
 
@@ -43,14 +41,9 @@ pub(super) struct Teller {
     told: Instant,
 }
 
-/// Whether whoever started this process shows how far it is.
-pub(crate) fn launcher_listens() -> bool {
-    std::env::var_os(LISTENS).is_some()
-}
-
 impl Teller {
-    pub(super) fn new(shard: u32) -> Self {
-        Self { shard, listens: launcher_listens(), told: Instant::now() }
+    pub(super) fn new(shard: u32, listens: bool) -> Self {
+        Self { shard, listens, told: Instant::now() }
     }
 
     /// Tells the launcher, if there is one and it is time to.
@@ -107,12 +100,6 @@ impl Board {
             Shown::Lines(vec![1; shards as usize])
         };
         Self(Mutex::new(shown))
-    }
-
-    /// What a process that is started must know so that it tells how far it is.
-    pub(super) fn variable(&self) -> Option<(&'static str, &'static str)> {
-        let shown = self.0.lock().expect("nobody panics while holding it");
-        (!matches!(*shown, Shown::Nothing)).then_some((LISTENS, "1"))
     }
 
     /// Takes a line of a shard, if it tells how far it is; else says that it does not.
@@ -184,7 +171,6 @@ mod tests {
         for other in ["", "moment", "{}", r#"{"code":6}"#, "warning: shard 1 makes no progress for 5 s"] {
             assert!(!board.takes(other), "{other}");
         }
-        assert_eq!(board.variable(), None);
         assert_eq!(moment.text(), "tick 5 of 10, 10.000 ticks/s, 25 % waiting, most for shard 0");
     }
 }

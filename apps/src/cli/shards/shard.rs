@@ -5,13 +5,14 @@ use super::super::failure::{Exit, Failure};
 use super::super::run::Run;
 use super::super::session::Session;
 use super::super::show;
-use super::execute::{Host, Progressed, member};
+use super::execute::{Progressed, Shard};
+use super::manifest::{MANIFEST_FILE, MadeKey, ManifestFile, make_keys};
 use super::network::{NetworkArgs, build};
+use super::orders::{Launcher, News};
 use super::rank::{Rank, rank};
 use super::stop::LastLine;
-use net_runtime::proto::short;
-use net_runtime::quic::Identity;
 use serde::Serialize;
+use std::fmt::Write;
 use std::path::PathBuf;
 
 /// Be one shard of a run in several processes
@@ -19,7 +20,10 @@ use std::path::PathBuf;
 /// All shards are given the same arguments. Shard 0 compiles, tells the others, and keeps the results. Which shard a process
 /// is follows from --rank and --shards, or from Slurm, PMI, PMIx, Open MPI or Kubernetes.
 #[derive(clap::Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ShardCommand {
+    #[command(subcommand)]
+    instead: Option<Instead>,
     #[command(flatten)]
     run: Run,
     /// Which shard this is, from 0
@@ -29,11 +33,22 @@ pub(crate) struct ShardCommand {
     network: NetworkArgs,
 }
 
+/// What else there is to do about shards.
+#[derive(clap::Subcommand, Debug)]
+enum Instead {
+    Keygen(Keygen),
+}
+
 impl ShardCommand {
     pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
-        let rank = rank(self.rank, self.run.shards, |name| std::env::var(name).ok())?;
+        if let Some(Instead::Keygen(keygen)) = &self.instead {
+            return keygen.run(session);
+        }
+        let manifest = self.network.manifest()?;
+        let shards = self.run.shards.or(manifest.as_ref().map(ManifestFile::count));
+        let rank = rank(self.rank, shards, |name| std::env::var(name).ok())?;
         let mut progressed = Progressed::default();
-        let result = self.execute(session, rank, &mut progressed);
+        let result = self.execute(session, rank, manifest, &mut progressed);
         // The failure is shown first, then the line for programs.
         match result {
             Ok(exit) => Ok(exit),
@@ -46,15 +61,26 @@ impl ShardCommand {
         }
     }
 
-    fn execute(&self, session: &Session, rank: Rank, progressed: &mut Progressed) -> Result<Option<Exit>, Failure> {
-        let (secret, build) = (self.network.secret()?, build()?);
-        let port = self.network.port(rank)?;
-        if rank.rank > 0 {
-            let host = self.network.host()?;
-            return member(session, rank, port, host, &secret, build, progressed).map(|()| None);
+    fn execute(
+        &self,
+        session: &Session,
+        rank: Rank,
+        manifest: Option<ManifestFile>,
+        progressed: &mut Progressed,
+    ) -> Result<Option<Exit>, Failure> {
+        let (network, patience) = (&self.network, &self.run.patience);
+        let trust = network.trust(manifest.as_ref())?;
+        let launcher = if network.orders { Launcher::listen() } else { Launcher::default() };
+        let port = network.port(rank, manifest.as_ref(), patience)?;
+        if let Ok(address) = port.address() {
+            launcher.tell(News::Port(address.port()));
         }
-        let host = Host { session, rank, port, secret, build, progressed };
-        self.run.execute(session, |prepared, ready, display| host.execute(prepared, ready, display))
+        let address = if rank.rank > 0 { Some(network.host(manifest.as_ref(), patience)?) } else { None };
+        let shard = Shard { session, rank, port, trust, manifest, build: build()?, launcher, progressed };
+        match address {
+            Some(address) => shard.take_part(address).map(|()| None),
+            None => self.run.execute(session, |prepared, ready, display| shard.host(prepared, ready, display)),
+        }
     }
 }
 
@@ -71,26 +97,52 @@ fn last_line(rank: Rank, failure: &Failure, progressed: &Progressed) -> LastLine
     }
 }
 
-/// Make a key for a shard, and print the hash of its certificate
+/// Make keys for shards, and a manifest with their certificates
+///
+/// A shard with a key and the manifest needs no secret: `tidelock shard --manifest DIR/manifest.json …`. The manifest is for
+/// all, a key for its shard alone.
 #[derive(clap::Args, Debug)]
-pub(crate) struct ShardKey {
-    /// File to make; nobody else will be able to read it
-    #[arg(short, long, value_name = "FILE")]
+struct Keygen {
+    /// For all of so many shards
+    #[arg(long, value_name = "COUNT", conflicts_with = "shard", required_unless_present = "shard",
+        value_parser = clap::value_parser!(u32).range(1..=4096))]
+    shards: Option<u32>,
+    /// For this shard alone; it is added to the manifest if there is one
+    #[arg(long, value_name = "RANK", value_parser = clap::value_parser!(u32).range(..4096))]
+    shard: Option<u32>,
+    /// Where the shard, or the first one, will be found; shard 0 needs one, here or by --rendezvous
+    #[arg(long, value_name = "HOST:PORT")]
+    address: Option<String>,
+    /// Directory for `shard-RANK.key`, which nobody else will be able to read, and `manifest.json`
+    #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
 }
 
 #[derive(Serialize)]
-struct KeyJson {
-    certificate: String,
+struct KeysJson {
+    manifest: PathBuf,
+    keys: Vec<MadeKey>,
 }
 
-impl ShardKey {
-    pub(crate) fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
-        let identity = Identity::fresh();
-        let failed = |error| Failure::new(Exit::Storage, "shard::key", format!("{error}"));
-        identity.save(&self.output).map_err(|error: net_runtime::quic::KeyError| failed(error))?;
-        let certificate = short(&identity.pin());
-        session.print(|| format!("certificate {certificate}\n"), &KeyJson { certificate: certificate.clone() })?;
+impl Keygen {
+    fn run(&self, session: &Session) -> Result<Option<Exit>, Failure> {
+        let shards: Vec<u32> = match self.shard {
+            Some(shard) => vec![shard],
+            None => (0..self.shards.unwrap_or_default()).collect(),
+        };
+        let keys = make_keys(&self.output, &shards, self.address.as_deref())?;
+        let made = KeysJson { manifest: self.output.join(MANIFEST_FILE), keys };
+        session.print(|| made.text(), &made)?;
         Ok(None)
+    }
+}
+
+impl KeysJson {
+    fn text(&self) -> String {
+        let mut text = format!("manifest  {}\n", self.manifest.display());
+        for made in &self.keys {
+            writeln!(text, "key       {}", made.key.display()).expect("strings take text");
+        }
+        text
     }
 }

@@ -1,20 +1,14 @@
-//! Shards as processes of this host: starts them, passes on what they say, and waits for them.
+//! Shards that were started as processes, here or by ssh: passes on what they say, and waits for them.
 
-use super::super::checkpoint::resume;
 use super::super::failure::{Exit, Failure};
-use super::super::files::not_stored;
-use super::super::run::Run;
 use super::super::session::Session;
+use super::orders::{News, Order};
 use super::progress::Board;
 use super::stop::LastLine;
-use net_runtime::quic::{Identity, Interrupts, write_private};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read};
+use net_runtime::quic::{Identity, Interrupts};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,159 +16,166 @@ use std::time::{Duration, Instant};
 /// How often children are looked after.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Starts this very command as `shards` shards on this host, instead of doing it here.
-pub(crate) fn local(session: &Session, run: &Run, shards: u32) -> Result<Option<Exit>, Failure> {
-    let mut words = shard_words(std::env::args_os().skip(1));
-    let checkpoints = run.checkpoint_folder();
-    if run.checkpoint.resume.is_none() && run.checkpoint.checkpoints.is_none() && run.clocks.is_none() {
-        // Shards that are killed cannot say where they kept them.
-        words.extend(["--checkpoints".into(), checkpoints.clone().into()]);
-    }
-    let folder = Scratch::new()?;
-    let (secret, address) = (folder.path.join("secret"), folder.path.join("address"));
-    write_private(&secret, Identity::secret_text().as_bytes())
-        .map_err(|error| Failure::new(Exit::Storage, "launch::secret", error.to_string()))?;
-    let interrupts = Interrupts::from_signals_of_process()
-        .map_err(|error| Failure::new(Exit::Internal, "launch::signals", error.to_string()))?;
-    let board = Arc::new(Board::new(run.quiet || session.is_json(), shards));
-    let start = |rank: u32, more: &[&str]| {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(&words).args(["--rank", &rank.to_string(), "--secret-file"]).arg(&secret).args(more);
-        // A Ctrl-C on the terminal is for the launcher, which passes it on once.
-        command.stdin(Stdio::null()).stderr(Stdio::piped()).process_group(0).envs(board.variable());
-        if rank > 0 {
-            command.stdout(Stdio::null());
-        }
-        Process::start(rank, &mut command, session.is_json(), board.clone())
-    };
+/// Where shards are, and how they are started there.
+pub(super) trait Places {
+    /// How many.
+    fn shards(&self) -> u32;
+
+    /// What stands before the lines of a shard.
+    fn label(&self, rank: u32) -> String;
+
+    /// The command that starts a shard. All but shard 0 are told at which port that one is.
+    fn command(&self, rank: u32, first: Option<u16>) -> Command;
+
+    /// Why a shard that said nothing ended with `status`, if the way to it is the reason.
+    fn unreached(&self, rank: u32, status: ExitStatus) -> Option<(Exit, String)>;
+
+    /// The command to go on, if shards are lost that cannot say it.
+    fn resume(&self) -> Option<String>;
+}
+
+/// Starts shards, and waits until all have ended.
+/// `quiet`, nobody is shown how far they are.
+pub(super) fn supervise(session: &Session, places: &impl Places, quiet: bool) -> Result<Option<Exit>, Failure> {
     let failed =
-        |error: std::io::Error| Failure::new(Exit::Internal, "launch::start", format!("cannot start a shard: {error}"));
-    let text = address.to_string_lossy().into_owned();
-    let mut processes = vec![start(0, &["--listen", "127.0.0.1:0", "--address-file", &text]).map_err(failed)?];
-    while !address.exists() && processes[0].running() {
+        |what: &str, error: std::io::Error| Failure::new(Exit::Internal, "launch::start", format!("{what}: {error}"));
+    let interrupts =
+        Interrupts::from_signals_of_process().map_err(|error| failed("cannot listen to signals", error))?;
+    let secret = Identity::secret_text();
+    let board = Arc::new(Board::new(quiet || session.is_json(), places.shards()));
+    let start = |rank: u32, first: Option<u16>| {
+        let mut command = places.command(rank, first);
+        let process = Process::start(rank, places.label(rank), &mut command, &secret, session.is_json(), board.clone());
+        let program = command.get_program().to_string_lossy().into_owned();
+        process.map_err(|error| failed(&format!("cannot start `{program}`"), error))
+    };
+    let mut crew = Crew { processes: vec![start(0, None)?], farewell: None };
+    let mut first = None;
+    while first.is_none() && crew.processes[0].running() {
+        first = crew.processes[0].heard().port;
+        crew.pass_on(&interrupts);
         std::thread::sleep(LOOK);
     }
-    if let Ok(address) = std::fs::read_to_string(&address) {
-        for rank in 1..shards {
-            let more = ["--listen", "127.0.0.1:0", "--rendezvous", &address];
-            processes.push(start(rank, &more).map_err(failed)?);
+    if first.is_some() {
+        for rank in 1..places.shards() {
+            crew.processes.push(start(rank, first)?);
         }
     }
-    let mut farewell = Farewell::default();
-    while processes.iter_mut().any(Process::running) {
-        farewell.look(&mut processes);
-        if let Some(cause) = interrupts.take() {
-            processes[0].signal(if cause.exit_code() == 130 { Signal::SIGINT } else { Signal::SIGTERM });
-        }
+    while crew.processes.iter_mut().any(Process::running) {
+        crew.look();
+        crew.pass_on(&interrupts);
         std::thread::sleep(LOOK);
     }
     board.clear();
-    let resume = || resume(&checkpoints, shards);
-    Ok(conclude(processes, resume))
+    Ok(conclude(crew, places))
 }
 
-/// The words of the command line as those of a shard.
-fn shard_words(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut words: Vec<OsString> = words.collect();
-    let verb = words.iter_mut().find(|word| *word == "run" || *word == "launch");
-    *verb.expect("this is a command that starts shards") = "shard".into();
-    words.retain(|word| word != "--local");
-    words
+/// Shards that run.
+struct Crew {
+    processes: Vec<Process>,
+    farewell: Option<Farewell>,
 }
 
-/// What becomes of the others when shard 0 has failed: those that were part of the run end by themselves, but who still waits
-/// to join it would wait for long.
-#[derive(Default)]
+/// What becomes of the others when one shard has failed too early: those that are part of a run end by themselves, but who
+/// still waits for all to come together would wait for long. Likewise if shard 0 has failed.
 struct Farewell {
-    since: Option<Instant>,
+    /// The shard that has failed.
+    rank: usize,
+    since: Instant,
+    ordered: bool,
 }
 
-impl Farewell {
+impl Crew {
     const PATIENCE: Duration = Duration::from_secs(2);
 
-    fn look(&mut self, processes: &mut [Process]) {
-        let failed = |first: &mut Process| !first.running() && !first.status.is_some_and(|status| status.success());
-        if !processes.first_mut().is_some_and(failed) {
-            return;
+    /// Passes a signal on, once. A Ctrl-C on the terminal is for the launcher alone.
+    fn pass_on(&mut self, interrupts: &Interrupts) {
+        if let Some(cause) = interrupts.take() {
+            let order = if cause.exit_code() == 130 { Order::Interrupt } else { Order::Terminate };
+            let joined = self.processes[0].heard().joined;
+            // In a run, shard 0 tells the others.
+            let told = if joined { 1 } else { self.processes.len() };
+            self.processes[..told].iter_mut().for_each(|process| process.order(order));
         }
-        let waited = self.since.get_or_insert_with(Instant::now).elapsed();
-        if waited > Self::PATIENCE {
-            let signal = if waited > 2 * Self::PATIENCE { Signal::SIGKILL } else { Signal::SIGTERM };
-            processes.iter().for_each(|process| process.signal(signal));
+    }
+
+    fn look(&mut self) {
+        let Some(farewell) = &mut self.farewell else {
+            let joined = self.processes[0].heard().joined;
+            let failed = |process: &mut Process| !process.running() && !process.succeeded();
+            let rank = self.processes.iter_mut().position(failed);
+            let early = rank.filter(|&rank| rank == 0 || !joined);
+            self.farewell = early.map(|rank| Farewell { rank, since: Instant::now(), ordered: false });
+            return;
+        };
+        let waited = farewell.since.elapsed();
+        if waited > Self::PATIENCE && !farewell.ordered {
+            farewell.ordered = true;
+            self.processes.iter_mut().for_each(|process| process.order(Order::Terminate));
+        }
+        if waited > 2 * Self::PATIENCE {
+            self.processes.iter_mut().for_each(Process::kill);
         }
     }
 }
 
 /// Says how all ended, and what follows for this process.
-fn conclude(processes: Vec<Process>, resume: impl Fn() -> Option<String>) -> Option<Exit> {
-    let ends: Vec<End> = processes.into_iter().map(Process::end).collect();
-    // Shard 0 decides why a run ends; if it cannot, another one knows.
-    let told = ends.iter().find_map(|end| end.last.clone());
-    let killed = ends.iter().find(|end| end.status.signal().is_some());
-    let worst = ends.iter().find(|end| !end.status.success())?;
-    let line = match (told, killed) {
-        (Some(line), _) => LastLine { shard: None, resume: line.resume.clone().or_else(resume), ..line },
-        (None, Some(end)) => LastLine {
-            code: Exit::PeerLost as u8,
-            shard: None,
-            peer: Some(end.rank),
-            window: 0,
-            tick: 0,
-            message: format!("shard {} was killed by signal {}", end.rank, end.status.signal().unwrap_or(0)),
-            resume: resume(),
-        },
-        (None, None) => LastLine {
-            code: worst.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
-            shard: None,
-            peer: Some(worst.rank),
-            window: 0,
-            tick: 0,
-            message: format!("shard {} ended with {}", worst.rank, worst.status),
-            resume: resume(),
-        },
+fn conclude(crew: Crew, places: &impl Places) -> Option<Exit> {
+    let early = crew.farewell.map(|farewell| farewell.rank);
+    let ends: Vec<End> = crew.processes.into_iter().map(Process::end).collect();
+    ends.iter().find(|end| !end.status.success())?;
+    // Who failed before all had come together is the reason, and so is a way to a host that broke: the shard there takes the
+    // end of its stdin for an order. Otherwise shard 0 decides why a run ends; if it cannot, another one knows.
+    let early = early.map(|rank| &ends[rank]).filter(|end| end.last.is_some() || end.status.signal().is_none());
+    let cut_off = |end: &&End| end.last.is_none() && places.unreached(end.rank, end.status).is_some();
+    let reason = early.or_else(|| ends.iter().find(cut_off));
+    let told = match reason {
+        Some(end) => end.last.clone(),
+        None => ends.iter().find_map(|end| end.last.clone()),
+    };
+    let line = match told {
+        Some(line) => LastLine { shard: None, resume: line.resume.clone().or_else(|| places.resume()), ..line },
+        None => {
+            let killed = || ends.iter().find(|end| end.status.signal().is_some());
+            let failed = || ends.iter().find(|end| !end.status.success());
+            let end = reason.or_else(killed).or_else(failed).expect("one has failed");
+            let (exit, message) = untold(end, places);
+            let message = format!("{}: {message}", places.label(end.rank));
+            let (peer, resume) = (Some(end.rank), places.resume());
+            LastLine { code: exit as u8, shard: None, peer, window: 0, tick: 0, message, resume }
+        }
     };
     line.tell();
     Some(Exit::from_code(line.code))
 }
 
-/// A folder that only this user can look into, and that is removed in the end.
-struct Scratch {
-    path: PathBuf,
-}
-
-impl Scratch {
-    fn new() -> Result<Self, Failure> {
-        let parent = std::env::temp_dir();
-        let names = (0..).map(|number: u32| parent.join(format!("tidelock-{}-{number}", std::process::id())));
-        for path in names.take(100) {
-            match std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&path) {
-                Ok(()) => return Ok(Self { path }),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(not_stored(&path, &error)),
-            }
-        }
-        Err(Failure::new(Exit::Storage, "launch::scratch", format!("`{}` is full of old folders", parent.display())))
+/// Why a shard that said nothing has ended.
+fn untold(end: &End, places: &impl Places) -> (Exit, String) {
+    if let Some(signal) = end.status.signal() {
+        return (Exit::PeerLost, format!("killed by signal {signal}"));
     }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        remove(&self.path);
-    }
-}
-
-fn remove(path: &Path) {
-    // What cannot be removed stays in the folder for temporary files.
-    let _ = std::fs::remove_dir_all(path);
+    places.unreached(end.rank, end.status).unwrap_or_else(|| {
+        let code = end.status.code().and_then(|code| u8::try_from(code).ok());
+        (Exit::from_code(code.unwrap_or(1)), format!("ended with {}", end.status))
+    })
 }
 
 /// A shard that runs.
 struct Process {
     rank: u32,
     child: Child,
+    stdin: ChildStdin,
     status: Option<ExitStatus>,
-    last: Arc<Mutex<Option<LastLine>>>,
+    heard: Arc<Mutex<Heard>>,
     reader: JoinHandle<()>,
+}
+
+/// What a shard has said to its launcher.
+#[derive(Clone, Debug, Default)]
+struct Heard {
+    port: Option<u16>,
+    joined: bool,
+    last: Option<LastLine>,
 }
 
 /// How a shard has ended.
@@ -185,13 +186,31 @@ struct End {
 }
 
 impl Process {
-    fn start(rank: u32, command: &mut Command, quiet: bool, board: Arc<Board>) -> std::io::Result<Self> {
+    fn start(
+        rank: u32,
+        label: String,
+        command: &mut Command,
+        secret: &str,
+        quiet: bool,
+        board: Arc<Board>,
+    ) -> std::io::Result<Self> {
+        command.stdin(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        if rank > 0 {
+            command.stdout(Stdio::null());
+        }
         let mut child = command.spawn()?;
-        let last = Arc::new(Mutex::new(None));
+        let mut stdin = child.stdin.take().expect("it is piped");
+        // If it has ended already, its status tells.
+        let _ = writeln!(stdin, "{secret}");
+        let heard = Arc::new(Mutex::new(Heard::default()));
         let stderr = child.stderr.take().expect("it is piped");
-        let told = last.clone();
-        let reader = std::thread::spawn(move || pass_on(rank, stderr, &told, quiet, &board));
-        Ok(Self { rank, child, status: None, last, reader })
+        let told = heard.clone();
+        let reader = std::thread::spawn(move || pass_on(&label, stderr, &told, quiet, &board));
+        Ok(Self { rank, child, stdin, status: None, heard, reader })
+    }
+
+    fn heard(&self) -> Heard {
+        self.heard.lock().expect("readers do not panic").clone()
     }
 
     fn running(&mut self) -> bool {
@@ -201,42 +220,41 @@ impl Process {
         self.status.is_none()
     }
 
-    fn signal(&self, signal: Signal) {
-        if self.status.is_none() {
-            let pid = i32::try_from(self.child.id()).expect("process ids are positive");
-            // It may have ended just now.
-            let _ = kill(Pid::from_raw(pid), signal);
+    fn succeeded(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
+    }
+
+    fn order(&mut self, order: Order) {
+        // It may have ended just now.
+        let _ = writeln!(self.stdin, "{}", order.line());
+    }
+
+    fn kill(&mut self) {
+        if self.running() {
+            let _ = self.child.kill();
         }
     }
 
     fn end(self) -> End {
         let _ = self.reader.join();
-        let last = self.last.lock().expect("readers do not panic").take();
+        let last = self.heard.lock().expect("readers do not panic").last.take();
         End { rank: self.rank, status: self.status.expect("it has ended"), last }
     }
 }
 
-/// Passes on what a shard says, with its number before it, but for the last line.
-fn pass_on(rank: u32, stderr: impl Read, told: &Mutex<Option<LastLine>>, quiet: bool, board: &Board) {
+/// Passes on what a shard says to people, with a label before it.
+fn pass_on(label: &str, stderr: impl Read, heard: &Mutex<Heard>, quiet: bool, board: &Board) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        match serde_json::from_str::<LastLine>(&line) {
-            Ok(last) => *told.lock().expect("readers do not panic") = Some(last),
-            Err(_) if board.takes(&line) || quiet => {}
-            Err(_) => board.say(&format!("shard {rank}: {line}")),
+        let mut heard = heard.lock().expect("readers do not panic");
+        if let Ok(last) = serde_json::from_str::<LastLine>(&line) {
+            heard.last = Some(last);
+        } else if let Ok(news) = serde_json::from_str::<News>(&line) {
+            match news {
+                News::Port(port) => heard.port = Some(port),
+                News::Joined => heard.joined = true,
+            }
+        } else if !board.takes(&line) && !quiet {
+            board.say(&format!("{label}: {line}"));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_becomes_a_shard() {
-        let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
-        let shard = |text: &str| shard_words(words(text).into_iter());
-        assert_eq!(shard("run --app run -n 5 --shards 2"), words("shard --app run -n 5 --shards 2"));
-        assert_eq!(shard("--format json run g.xml -n 5"), words("--format json shard g.xml -n 5"));
-        assert_eq!(shard("launch --local --shards 2 g.xml -n 5"), words("shard --shards 2 g.xml -n 5"));
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use sim_core::NodeId;
 use sim_core::clock::{
     ClockLink, ClockNetwork, ClockNode, Control, Decimal, Femtos, Frequency, Gain, Law, Oscillator, Phase, PumpKind,
+    Switch,
 };
 
 /// A case with its name, or the specification alone. What a case expects is not read.
@@ -98,6 +99,7 @@ pub fn read_clocks_json(text: &str) -> Result<ClockSpec, ClockFileError> {
         control,
         until: nanos("tmax", spec.tmax)?,
         samples,
+        drain: false,
         faults: Vec::new(),
         machine: None,
     })
@@ -181,7 +183,10 @@ fn control(spec: &SpecText) -> Result<Control, ClockFileError> {
             let ki = Gain::per_nanosecond(ki).and_then(|ki| ki.times(1_000_000_000_000_000, base.0));
             Law::ProportionalIntegral { kp, ki: ki.ok_or_else(|| too_fine("ki", kp_of(text.ki)))? }
         }
-        "reframe" => Law::Reframing { kp, switch: nanos("t_switch", needed("t_switch".to_owned(), text.t_switch)?)? },
+        "reframe" => {
+            let at = nanos("t_switch", needed("t_switch".to_owned(), text.t_switch)?)?;
+            Law::Reframing { kp, switch: Switch::At(at) }
+        }
         "pump" | "pump_relative" => {
             let Number(step) = needed("freq_step".to_owned(), text.freq_step)?;
             let relative = text.kind == "pump_relative";

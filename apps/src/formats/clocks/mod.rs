@@ -5,6 +5,7 @@
 
 mod decimal;
 mod json;
+mod place;
 mod quantity;
 mod ron;
 mod uniform;
@@ -34,6 +35,8 @@ pub struct ClockSpec {
     pub until: Femtos,
     /// Times at which the whole network is to be stated.
     pub samples: Vec<Femtos>,
+    /// Whether buffers are kept empty until clocks have settled.
+    pub drain: bool,
     /// What goes wrong, in the order of the file.
     pub faults: Vec<(Femtos, Fault)>,
     /// The machine whose clocks these are, if the file names one.
@@ -108,6 +111,14 @@ pub enum ClockFileError {
         /// What is wrong with them.
         message: &'static str,
     },
+    /// Any of the others, with its place.
+    #[error("{error}")]
+    Placed {
+        /// What is wrong.
+        error: Box<ClockFileError>,
+        /// Where.
+        span: Range<usize>,
+    },
 }
 
 impl ClockFileError {
@@ -115,7 +126,7 @@ impl ClockFileError {
     #[must_use]
     pub fn span(&self) -> Option<Range<usize>> {
         match self {
-            Self::Json { span, .. } => Some(span.clone()),
+            Self::Json { span, .. } | Self::Placed { span, .. } => Some(span.clone()),
             _ => None,
         }
     }
@@ -124,6 +135,7 @@ impl ClockFileError {
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {
+            Self::Placed { error, .. } => error.help(),
             Self::NoSuch { known, .. } if !known.is_empty() => Some(format!("there are {known}")),
             Self::Quantity(_) => Some("write numbers with their units: \"125MHz\", \"100ppm\", \"5ms\"".to_owned()),
             Self::Network(NetworkError::DelayTooLong { .. }) => {
@@ -145,6 +157,7 @@ impl ClockFileError {
             Self::Number { .. } => "clocks::number",
             Self::NoSuch { .. } => "clocks::no_such",
             Self::Fields { .. } => "clocks::fields",
+            Self::Placed { error, .. } => error.code(),
         }
     }
 }

@@ -1,13 +1,17 @@
 //! Our own form of clock specifications: RON, with units.
 
 use super::decimal::Number;
+use super::place::{Misplaced, Step};
 use super::quantity::{in_frequency, in_parts, in_parts_maybe, in_parts_or_zero, in_time, in_time_maybe, in_times};
 use super::uniform::{RelativeLaw, Uniform};
 use super::{ClockFileError, ClockSpec};
 use crate::formats::ron_text::Version1;
 use crate::formats::{FormatError, nearest, read_ron};
 use serde::Deserialize;
-use sim_core::clock::{ClockLink, ClockNetwork, ClockNode, Fault, Femtos, Frequency, Jitter, Phase, Wander};
+use sim_core::clock::{
+    ClockEngine, ClockLink, ClockNetwork, ClockNode, Control, ControlError, EditError, EngineOptions, Fault, Femtos,
+    Frequency, Jitter, Law, NetworkError, Phase, Wander,
+};
 use sim_core::random::Seed;
 use sim_core::{IdVec, LinkId, Machine, NodeId, Preset};
 
@@ -42,6 +46,8 @@ struct ClocksText {
     controller: RelativeLaw,
     #[serde(default)]
     by_degree: bool,
+    #[serde(default)]
+    drain: bool,
     #[serde(default)]
     nodes: Vec<NodeText>,
     #[serde(default)]
@@ -188,6 +194,7 @@ enum FaultText {
 ///     latency: "5us",                  // of links that state none
 ///     period: 100000, delay: 1000,     // ticks
 ///     buffer: 32,
+///     drain: false,                    // true: buffers are kept empty until clocks have settled
 ///     controller: ProportionalIntegral(kp: 2e-8, ki: 1e-15),
 ///     nodes: [(name: "n0", offset: "20ppm", drift: "1ppb", wander: (interval: "1ms", step: "1ppb"))],
 ///     faults: [LinkDown(at: "1s", source: "n0", target: "n1")],
@@ -201,55 +208,138 @@ enum FaultText {
 /// [`FormatError`], the first that is found.
 pub fn read_clocks_ron(text: &str) -> Result<ClockSpec, FormatError> {
     let file: ClocksText = read_ron(text)?;
-    Ok(build(file)?)
+    Ok(build(file).map_err(|error| error.found_in(text))?)
 }
 
-fn build(file: ClocksText) -> Result<ClockSpec, ClockFileError> {
-    let uniform = uniform(&file)?;
-    let machine = file.machine.as_deref().map(preset).transpose()?;
+fn build(file: ClocksText) -> Result<ClockSpec, Misplaced> {
+    let uniform = uniform(&file).map_err(|error| Misplaced::field("phase", error))?;
+    let machine = file.machine.as_deref().map(preset).transpose();
+    let machine = machine.map_err(|error| Misplaced::field("machine", error))?;
     let (mut names, mut nodes, mut links) = (Vec::new(), IdVec::new(), IdVec::new());
     if let Some(machine) = &machine {
         names.extend(machine.nodes().values().map(|node| node.name.clone()));
         (nodes, links) = uniform.network(machine);
     }
-    for node in &file.nodes {
+    for (item, node) in file.nodes.iter().enumerate() {
+        let misnamed = |error: ClockFileError| Misplaced::item("nodes", item, "name", error);
         let id = match (names.iter().position(|name| *name == node.name), &machine) {
             (Some(place), Some(_)) => NodeId(place as u32),
-            (None, Some(_)) => return Err(no_node(&names, &node.name)),
-            (Some(_), None) => return Err(ClockFileError::Fields { message: "two nodes have the same name" }),
+            (None, Some(_)) => return Err(misnamed(no_node(&names, &node.name))),
+            (Some(_), None) => {
+                return Err(misnamed(ClockFileError::Fields { message: "two nodes have the same name" }));
+            }
             (None, None) => {
                 names.push(node.name.clone());
                 nodes.push(uniform.node(NodeId(names.len() as u32 - 1)))
             }
         };
-        refine_node(&mut nodes[id], node, &uniform)?;
+        let refined = refine_node(&mut nodes[id], node, &uniform);
+        refined.map_err(|error| Misplaced::item("nodes", item, "temperature", error))?;
     }
-    for link in &file.links {
-        let id = match link_of(&names, &links, &link.source, &link.target) {
-            Ok(id) if machine.is_some() => id,
-            Err(error) if machine.is_some() => return Err(error),
-            _ => links.push(uniform.link(node_of(&names, &link.source)?, node_of(&names, &link.target)?)),
+    for (item, link) in file.links.iter().enumerate() {
+        let (source, target) = ends_of(&names, &link.source, &link.target, ("links", item))?;
+        let id = match link_of(&links, source, target) {
+            Some(id) if machine.is_some() => id,
+            None if machine.is_some() => return Err(no_link(&link.source, &link.target, ("links", item))),
+            _ => links.push(uniform.link(source, target)),
         };
         refine_link(&mut links[id], link);
     }
-    let faults = file.faults.iter().map(|fault| build_fault(fault, &names, &links, &uniform));
+    let faults = file.faults.iter().enumerate().map(|(item, fault)| build_fault(fault, item, &names, &links, &uniform));
     let faults = faults.collect::<Result<Vec<_>, _>>()?;
-    let control = file.controller.at(uniform.frequency, file.by_degree).ok_or(ClockFileError::Number {
-        what: "controller",
-        found: "a gain".to_owned(),
-        allowed: "gains of fewer digits",
-    })?;
-    control.check()?;
+    let control = control(&file, &uniform)?;
+    let network = ClockNetwork::new(nodes, links).map_err(|error| misplaced_network(error, &file, &names))?;
+    let network = network.with_nominal(uniform.frequency);
+    check_faults(&network, &faults)?;
     Ok(ClockSpec {
         name: file.name,
         nodes: names,
-        network: ClockNetwork::new(nodes, links)?.with_nominal(uniform.frequency),
+        network,
         control,
         until: file.until,
         samples: file.samples,
+        drain: file.drain,
         faults,
         machine,
     })
+}
+
+fn control(file: &ClocksText, uniform: &Uniform) -> Result<Control, Misplaced> {
+    let control = file.controller.at(uniform.frequency, file.by_degree);
+    let control = control.map_err(|error| Misplaced::field("controller", error))?;
+    control.check().map_err(|error| {
+        let field = match &error {
+            ControlError::NegativeGain { gain } => *gain,
+            ControlError::NoStep => "step",
+            ControlError::NegativeSwitch { .. } => "switch",
+        };
+        let path = |field| vec![Step::Field("controller"), Step::Field(field)];
+        Misplaced { error: error.into(), paths: vec![path(field), path("settled")] }
+    })?;
+    Ok(control)
+}
+
+/// Where the file says what makes nodes and links no network: of the node or link itself, or of all.
+fn misplaced_network(error: NetworkError, file: &ClocksText, names: &[String]) -> Misplaced {
+    let node =
+        |id: NodeId| file.nodes.iter().position(|node| node.name == names[id.0 as usize]).map(|item| ("nodes", item));
+    let link = |from: NodeId, to: NodeId| {
+        let ends = [from, to].map(|end| names[end.0 as usize].as_str());
+        // The last one that is about these ends has the last word.
+        let about = file.links.iter().rposition(|link| [link.source.as_str(), link.target.as_str()] == ends);
+        about.map(|item| ("links", item))
+    };
+    let (item, own, all): (_, &[&'static str], &[&'static str]) = match &error {
+        NetworkError::Frequency { node: id, .. } => (node(*id), &["offset", "profile", "temperature"], &["frequency"]),
+        NetworkError::Oscillator { node: id, reason } => {
+            let fields: &[&str] = match reason {
+                reason if reason.contains("wander") => &["wander"],
+                reason if reason.contains("phase noise") => &["jitter"],
+                reason if reason.contains("profile") => &["profile", "temperature"],
+                _ => &["drift", "profile", "temperature"],
+            };
+            (node(*id), fields, &[])
+        }
+        NetworkError::DelayTooLong { node: id, .. } => (node(*id), &["delay", "period"], &["delay", "period"]),
+        NetworkError::PeriodTooLong { node: id, .. } => (node(*id), &["period"], &["period"]),
+        NetworkError::Start { node: id, .. } => (node(*id), &["start"], &["phase"]),
+        NetworkError::Latency { from, to, .. } => (link(*from, *to), &["latency"], &["latency"]),
+        NetworkError::Frames { from, to, what, .. } => {
+            let field: &[&str] = match *what {
+                "a buffer" => &["buffer"],
+                "a set point" => &["set_point"],
+                "a gear" => &["gear"],
+                _ => &["initial"],
+            };
+            (link(*from, *to), field, field)
+        }
+        NetworkError::Gears { .. } => (None, &[], &["links"]),
+        NetworkError::Empty | NetworkError::NoSuchNode { .. } | NetworkError::Segments { .. } => (None, &[], &[]),
+    };
+    let own = item.into_iter().flat_map(|(list, item)| {
+        own.iter().map(move |&field| vec![Step::Field(list), Step::Item(item), Step::Field(field)])
+    });
+    let paths = own.chain(all.iter().map(|&field| vec![Step::Field(field)])).collect();
+    Misplaced { error: error.into(), paths }
+}
+
+/// Tries faults out on clocks that do not run.
+fn check_faults(network: &ClockNetwork, faults: &[(Femtos, Fault)]) -> Result<(), Misplaced> {
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let mut engine = ClockEngine::new(network, Control::from(Law::Free), EngineOptions::new(network.nominal()));
+    for (item, &(at, fault)) in faults.iter().enumerate() {
+        let field = |error: &EditError| match error {
+            EditError::Past { .. } => "at",
+            EditError::Frequency { .. } => "by",
+            EditError::Latency { .. } => "to",
+            EditError::Overtaking { .. } => "over",
+            EditError::Nowhere { what, .. } => *what,
+        };
+        engine.schedule(at, fault).map_err(|error| Misplaced::item("faults", item, field(&error), error))?;
+    }
+    Ok(())
 }
 
 fn uniform(file: &ClocksText) -> Result<Uniform, ClockFileError> {
@@ -337,19 +427,24 @@ fn refine_link(link: &mut ClockLink, text: &LinkText) {
 
 fn build_fault(
     fault: &FaultText,
+    item: usize,
     names: &[String],
     links: &IdVec<LinkId, ClockLink>,
     uniform: &Uniform,
-) -> Result<(Femtos, Fault), ClockFileError> {
-    let link = |source: &str, target: &str| link_of(names, links, source, target);
+) -> Result<(Femtos, Fault), Misplaced> {
+    let link = |source: &str, target: &str| {
+        let ends = ends_of(names, source, target, ("faults", item))?;
+        link_of(links, ends.0, ends.1).ok_or_else(|| no_link(source, target, ("faults", item)))
+    };
+    let node_of = |name: &str| node_of(names, name).map_err(|error| Misplaced::item("faults", item, "node", error));
     Ok(match fault {
         FaultText::LinkDown { at, source, target } => (*at, Fault::LinkDown(link(source, target)?)),
         FaultText::LinkUp { at, source, target } => (*at, Fault::LinkUp(link(source, target)?)),
-        FaultText::NodeStop { at, node } => (*at, Fault::NodeStop(node_of(names, node)?)),
-        FaultText::NodeStart { at, node } => (*at, Fault::NodeStart(node_of(names, node)?)),
+        FaultText::NodeStop { at, node } => (*at, Fault::NodeStop(node_of(node)?)),
+        FaultText::NodeStart { at, node } => (*at, Fault::NodeStart(node_of(node)?)),
         FaultText::FrequencyStep { at, node, by } => {
             let by = Frequency(uniform.frequency.shifted(*by).0 - uniform.frequency.0);
-            (*at, Fault::FrequencyStep { node: node_of(names, node)?, by })
+            (*at, Fault::FrequencyStep { node: node_of(node)?, by })
         }
         FaultText::Latency { at, source, target, to, over } => {
             (*at, Fault::Latency { link: link(source, target)?, to: *to, over: *over })
@@ -368,17 +463,22 @@ fn no_node(names: &[String], name: &str) -> ClockFileError {
     ClockFileError::NoSuch { what: "node", name: name.to_owned(), known }
 }
 
-fn link_of(
+/// Both ends of a link that an item of a list names.
+fn ends_of(
     names: &[String],
-    links: &IdVec<LinkId, ClockLink>,
     source: &str,
     target: &str,
-) -> Result<LinkId, ClockFileError> {
-    let ends = (node_of(names, source)?, node_of(names, target)?);
-    let found = links.iter().find(|(_, link)| (link.source, link.target) == ends).map(|(id, _)| id);
-    found.ok_or_else(|| ClockFileError::NoSuch {
-        what: "link",
-        name: format!("{source} → {target}"),
-        known: String::new(),
-    })
+    (list, item): (&'static str, usize),
+) -> Result<(NodeId, NodeId), Misplaced> {
+    let end = |field, name| node_of(names, name).map_err(|error| Misplaced::item(list, item, field, error));
+    Ok((end("source", source)?, end("target", target)?))
+}
+
+fn link_of(links: &IdVec<LinkId, ClockLink>, source: NodeId, target: NodeId) -> Option<LinkId> {
+    links.iter().find(|(_, link)| (link.source, link.target) == (source, target)).map(|(id, _)| id)
+}
+
+fn no_link(source: &str, target: &str, (list, item): (&'static str, usize)) -> Misplaced {
+    let error = ClockFileError::NoSuch { what: "link", name: format!("{source} → {target}"), known: String::new() };
+    Misplaced { error, paths: vec![vec![Step::Field(list), Step::Item(item)]] }
 }

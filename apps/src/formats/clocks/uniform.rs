@@ -1,8 +1,9 @@
 //! Clock networks of machines: every node and link alike, but for offsets that are drawn.
 
+use super::ClockFileError;
 use super::decimal::Number;
 use sim_core::clock::{
-    ClockLink, ClockNode, Control, Decimal, Femtos, Frequency, Gain, Law, Oscillator, Phase, PumpKind,
+    ClockLink, ClockNode, Control, Decimal, Detector, Femtos, Frequency, Gain, Law, Oscillator, Phase, PumpKind, Switch,
 };
 use sim_core::random::{Keyed, Purpose, Seed};
 use sim_core::{IdVec, LinkId, Machine, NodeId};
@@ -97,7 +98,7 @@ impl Uniform {
             (None, Some(ki)) => RelativeLaw::ProportionalIntegral { kp, ki: Number(ki) },
             (None, None) => RelativeLaw::Proportional { kp },
         };
-        law.at(self.frequency, by_degree)
+        law.at(self.frequency, by_degree).ok()
     }
 
     /// The clocks of a machine.
@@ -122,10 +123,12 @@ pub(super) enum RelativeLaw {
         kp: Number,
         ki: Number,
     },
+    /// At a time, or each node by itself.
     Reframing {
         kp: Number,
-        #[serde(deserialize_with = "super::quantity::in_time")]
-        switch: Femtos,
+        #[serde(default, deserialize_with = "super::quantity::in_time_maybe")]
+        switch: Option<Femtos>,
+        settled: Option<SettledText>,
     },
     Pump {
         kp: Number,
@@ -143,20 +146,55 @@ pub(super) enum RelativeLaw {
     },
 }
 
+/// When a reframing node finds that its links are stable, and how long it then waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename = "Settled", deny_unknown_fields)]
+pub(super) struct SettledText {
+    margin: i64,
+    #[serde(deserialize_with = "super::quantity::in_time")]
+    stable_for: Femtos,
+    #[serde(deserialize_with = "super::quantity::in_time")]
+    wait: Femtos,
+}
+
 impl RelativeLaw {
-    /// The law at a frequency; `None` if a gain has too many digits.
-    pub(super) fn at(self, frequency: Frequency, by_degree: bool) -> Option<Control> {
+    /// The law at a frequency.
+    ///
+    /// # Errors
+    /// [`ClockFileError`] if a gain has too many digits, or it is not said when to reframe.
+    pub(super) fn at(self, frequency: Frequency, by_degree: bool) -> Result<Control, ClockFileError> {
+        let switch = match self {
+            Self::Reframing { switch: Some(at), settled: None, .. } => Some(Switch::At(at)),
+            Self::Reframing { switch: None, settled: Some(SettledText { margin, stable_for, wait }), .. } => {
+                Some(Switch::Settled { detector: Detector { margin, stable_for }, wait })
+            }
+            Self::Reframing { .. } => {
+                let message =
+                    "reframing is at a time, `switch`, or where links are stable, `settled`: give one of both";
+                return Err(ClockFileError::Fields { message });
+            }
+            _ => None,
+        };
+        self.law(frequency, switch).map(|law| Control { law, by_degree }).ok_or(ClockFileError::Number {
+            what: "controller",
+            found: "a gain".to_owned(),
+            allowed: "gains of fewer digits",
+        })
+    }
+
+    /// The law without further checks; `None` if a gain has too many digits.
+    fn law(self, frequency: Frequency, switch: Option<Switch>) -> Option<Law> {
         const GIGAHERTZ: i64 = 1_000_000_000_000_000;
         let scaled = |gain: Number| Gain::per_nanosecond(gain.0)?.times(frequency.0, GIGAHERTZ);
         let parts = |parts: i64| Gain::relative(Decimal::whole(parts))?.times(1, 1_000_000_000_000);
-        let law = match self {
+        Some(match self {
             Self::Free => Law::Free,
             Self::Proportional { kp } => Law::Proportional { kp: scaled(kp)? },
             // The integral counts frames · ticks, and a tick is shorter where the frequency is higher: that cancels.
             Self::ProportionalIntegral { kp, ki } => {
                 Law::ProportionalIntegral { kp: scaled(kp)?, ki: Gain::per_nanosecond(ki.0)? }
             }
-            Self::Reframing { kp, switch } => Law::Reframing { kp: scaled(kp)?, switch },
+            Self::Reframing { kp, .. } => Law::Reframing { kp: scaled(kp)?, switch: switch? },
             Self::Pump { kp, step, additive: false, steps_most } => {
                 Law::Pump { kind: PumpKind::Relative, kp: Gain::relative(kp.0)?, step: parts(step)?, steps_most }
             }
@@ -169,7 +207,6 @@ impl RelativeLaw {
                 kp: scaled(kp)?,
                 most: most.map(|most| Frequency(frequency.shifted(most).0 - frequency.0)),
             },
-        };
-        Some(Control { law, by_degree })
+        })
     }
 }

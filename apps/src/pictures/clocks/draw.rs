@@ -132,10 +132,12 @@ impl<'a> Plot<'a> {
             self.band(band);
         }
         for (number, curve) in self.panel.curves.iter().enumerate() {
-            let points = self.times.iter().zip(&curve.values);
-            let points = points.map(|(&time, &value)| Point { x: self.x(time), y: self.y(value) }).collect();
+            let points: Vec<(f64, f64)> = self.times.iter().copied().zip(curve.values.iter().copied()).collect();
             let color = colour(number).color;
-            self.canvas.push(Shape::path(points, color, 1.5).titled(curve.name.as_str()));
+            for piece in points.split(|(_, value)| value.is_nan()).filter(|piece| !piece.is_empty()) {
+                let points = piece.iter().map(|&(time, value)| Point { x: self.x(time), y: self.y(value) }).collect();
+                self.canvas.push(Shape::path(points, color, 1.5).titled(curve.name.as_str()));
+            }
         }
         self.names();
     }
@@ -186,7 +188,7 @@ impl<'a> Plot<'a> {
 
     /// Names of curves beside their ends, moved apart where they would overlap.
     fn names(&mut self) {
-        let last = |curve: &Curve| curve.values.last().copied().unwrap_or(0.0);
+        let last = |curve: &Curve| curve.values.iter().copied().rfind(|value| !value.is_nan()).unwrap_or(self.low);
         let mut names: Vec<(usize, f64)> =
             self.panel.curves.iter().enumerate().map(|(number, curve)| (number, self.y(last(curve)))).collect();
         names.sort_by(|a, b| a.1.total_cmp(&b.1));

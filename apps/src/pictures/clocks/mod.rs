@@ -15,7 +15,7 @@ pub const WORST: usize = 3;
 pub struct Curve {
     /// The node's name, or the link's as `from → to`.
     pub name: String,
-    /// One value per time of the scene.
+    /// One value per time of the scene; NaN where there is none.
     pub values: Vec<f64>,
 }
 
@@ -69,16 +69,22 @@ impl Panel {
         }
         let times = curves.iter().map(|curve| curve.values.len()).min().unwrap_or(0);
         let over = |at: usize, pick: fn(f64, f64) -> f64| {
-            curves.iter().map(|curve| curve.values[at]).reduce(pick).unwrap_or(0.0)
+            curves.iter().map(|curve| curve.values[at]).filter(|value| !value.is_nan()).reduce(pick)
         };
-        let band = Band {
-            low: (0..times).map(|at| over(at, f64::min)).collect(),
-            high: (0..times).map(|at| over(at, f64::max)).collect(),
-            curves: curves.len(),
+        // Where no curve has a value, the band goes on as it was.
+        let held = |pick: fn(f64, f64) -> f64| {
+            let hold = |last: &mut f64, at| {
+                *last = over(at, pick).unwrap_or(*last);
+                Some(*last)
+            };
+            (0..times).scan(0.0, hold).collect()
         };
-        let mean: Vec<f64> = (0..times)
-            .map(|at| curves.iter().map(|curve| curve.values[at]).sum::<f64>() / curves.len() as f64)
-            .collect();
+        let band = Band { low: held(f64::min), high: held(f64::max), curves: curves.len() };
+        let mean = |at: usize| {
+            let values = || curves.iter().map(|curve| curve.values[at]).filter(|value| !value.is_nan());
+            values().sum::<f64>() / values().count().max(1) as f64
+        };
+        let mean: Vec<f64> = (0..times).map(mean).collect();
         let stray = |curve: &Curve| {
             curve.values.iter().zip(&mean).map(|(value, mean)| (value - mean).abs()).fold(0.0, f64::max)
         };

@@ -203,6 +203,14 @@ fn a_host_that_fails_is_exit_9() {
     let (code, value) = json("run hosts.ron", &folder);
     assert_eq!((code, value["error"]["code"].as_str()), (9, Some("host::failed")), "{value}");
     assert!(value["error"]["message"].as_str().unwrap().contains("no program `no-such-program`"), "{value}");
+    // Told before anything runs, although it is not needed before the run ends.
+    let late = "(name: \"a\", command: \"true\", files: { \"here\": \"no-such-file\" }, start_ms: 499)";
+    fleet(&folder, "single", "", late);
+    let (code, value) = json("run hosts.ron -o results", &folder);
+    assert_eq!((code, value["error"]["code"].as_str()), (2, Some("host::file")), "{value}");
+    let message = value["error"]["message"].as_str().unwrap();
+    assert!(message.contains("no-such-file`, which is to be `here` in its working directory"), "{value}");
+    assert!(!folder.join("results/nodes/a").exists());
 }
 
 /// Two nodes on two shards: what becomes of them arrives at the one who asked, and so does what goes wrong.
@@ -330,7 +338,19 @@ fn files_that_are_no_fleets_are_told() {
     for (machine, rest, nodes, part) in [
         ("single", "", "", "no nodes"),
         ("single", "", "(name: \"a b\", command: \"true\")", "no name for a node"),
+        // As an argument it would be an option, as a name an address, and this node itself.
+        ("single", "", "(name: \"-a\", command: \"true\")", "`-a` is no name for a node"),
+        ("single", "", "(name: \"1\", command: \"true\")", "`1` is no name for a node"),
+        ("single", "", "(name: \"Localhost\", command: \"true\")", "`Localhost` is no name for a node"),
+        ("single", "", "(name: \"a\", count: 0, command: \"true\")", "no nodes"),
         ("ring:3", "", &format!("{node}, {node}"), "two nodes are called `a`"),
+        ("ring:3", "", &format!("{node}, (name: \"A\", command: \"true\")"), "two nodes are called `A`"),
+        (
+            "ring:3",
+            "",
+            "(name: \"a\", count: 3, port: 65534, command: \"true\")",
+            "the port of the last node of an entry is 65536, allowed are 0 to 65535",
+        ),
         ("single", "", "(name: \"a\", count: 2, command: \"true\")", "the machine has 1"),
         ("single", "", "(name: \"a\", on: \"x\", command: \"true\")", "which the machine has not"),
         ("single", "tick_ns: 0,", node, "`tick_ns` is 0"),
@@ -357,9 +377,74 @@ fn files_that_are_no_fleets_are_told() {
 }
 
 /// Processes that have `mark` in their command line.
-fn processes_with(mark: &str) -> usize {
-    let lines = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| std::fs::read(entry.path().join("cmdline")));
-    lines.flatten().filter(|line| String::from_utf8_lossy(line).contains(mark)).count()
+fn processes_with(mark: &str) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let marked = entries.filter(|entry| {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(mark)
+    });
+    marked.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Looks again and again, for a minute; says whether it is so at last.
+fn wait_until(holds: impl Fn() -> bool) -> bool {
+    (0..3_000).any(|_| {
+        let held = holds();
+        if !held {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        held
+    })
+}
+
+/// Where the threads of a process may run: their names, and the lists of processors that the system gives for them.
+fn threads_of(process: u32) -> Vec<(String, String)> {
+    let field = |status: &str, name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_default().trim().to_owned()
+    };
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let statuses = tasks.flat_map(|task| std::fs::read_to_string(task.path().join("status")));
+    statuses.map(|status| (field(&status, "Name:"), field(&status, "Cpus_allowed_list:"))).collect()
+}
+
+/// A worker, the supervisors of its nodes, and their programs stay on one processor, and another worker's on another one.
+#[test]
+fn who_drives_a_node_shares_its_processor() {
+    if !can_host(&[]) {
+        return;
+    }
+    let own = threads_of(std::process::id());
+    let several = own.iter().any(|(_, list)| list.contains(['-', ',']));
+    let folder = folder("fleet-processors");
+    let script = "while : mark-of-{name}-that-stays; do :; done";
+    let node = format!("(name: \"p\", count: 2, command: \"/bin/sh\", args: [\"-c\", \"{script}\"])");
+    fleet(&folder, "line:2", "", &node);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidelock"));
+    command.args(["run", "hosts.ron", "--quiet", "--threads", "2"]).current_dir(&folder);
+    let mut tidelock = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let started =
+        ["p0", "p1"].map(|name| wait_until(|| !processes_with(&format!("mark-of-{name}-that-stays")).is_empty()));
+    let programs = ["p0", "p1"].map(|name| {
+        let found = processes_with(&format!("mark-of-{name}-that-stays"));
+        found.into_iter().flat_map(threads_of).map(|(_, list)| list).collect::<Vec<_>>()
+    });
+    let threads = threads_of(tidelock.id());
+    tidelock.kill().unwrap();
+    tidelock.wait().unwrap();
+    assert_eq!(started, [true; 2], "the programs do not start");
+    let lists = |wanted: &str| -> Vec<String> {
+        threads.iter().filter(|(name, _)| name == wanted).map(|(_, list)| list.clone()).collect()
+    };
+    for (node, programs) in ["p0", "p1"].iter().zip(&programs) {
+        let supervisor = lists(&format!("host {node}"));
+        assert!(!supervisor[0].contains(['-', ',']), "the supervisor of {node} may run on {supervisor:?}");
+        assert!(programs.iter().all(|list| *list == supervisor[0]), "{node}: {programs:?}, {supervisor:?}");
+    }
+    let supervisors: BTreeSet<String> = ["host p0", "host p1"].into_iter().flat_map(lists).collect();
+    assert_eq!(supervisors.len(), if several { 2 } else { 1 }, "{threads:?}");
+    let workers: BTreeSet<String> = lists("tidelock").into_iter().collect();
+    assert!(workers.is_superset(&supervisors), "{threads:?}");
 }
 
 /// A supervisor that is killed takes all its programs with it.
@@ -375,18 +460,9 @@ fn a_killed_supervisor_leaves_nobody_behind() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidelock"));
     let command = command.args(["run", "hosts.ron", "--quiet"]).current_dir(&folder);
     let mut supervisor = command.stderr(std::process::Stdio::null()).spawn().unwrap();
-    let wait_until = |wanted: &dyn Fn(usize) -> bool| {
-        for _ in 0..3_000 {
-            if wanted(processes_with(mark)) {
-                return true;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        false
-    };
-    let started = wait_until(&|count| count > 0);
+    let started = wait_until(|| !processes_with(mark).is_empty());
     supervisor.kill().unwrap();
     supervisor.wait().unwrap();
     assert!(started, "the program does not start");
-    assert!(wait_until(&|count| count == 0), "{} are left", processes_with(mark));
+    assert!(wait_until(|| processes_with(mark).is_empty()), "{:?} are left", processes_with(mark));
 }

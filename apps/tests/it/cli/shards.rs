@@ -6,6 +6,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -32,8 +33,12 @@ impl Drop for Shards {
 }
 
 fn start(folder: &Path, rank: usize, count: usize, words: &str, address: &str) -> Child {
+    start_with(folder, rank, count, &format!("{words} --no-results"), address)
+}
+
+fn start_with(folder: &Path, rank: usize, count: usize, words: &str, address: &str) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidelock"));
-    command.args(["shard", "--app", "cd2dat", "--machine", "torus:4x4", "--no-results", "--format", "json"]);
+    command.args(["shard", "--app", "cd2dat", "--machine", "torus:4x4", "--format", "json"]);
     command.args(words.split_whitespace());
     command.args(["--rank", &rank.to_string(), "--shards", &count.to_string(), "--secret-file", "secret"]);
     command.args(["--listen", "127.0.0.1:0"]);
@@ -77,12 +82,7 @@ impl Shards {
     /// Waits until all have done some work together: their processors' time grows only then.
     pub(super) fn under_way(&self) {
         for child in &self.children {
-            let busy = || {
-                let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).ok()?;
-                let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-                (fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()? > 30).then_some(())
-            };
-            wait("a start", busy);
+            wait("a start", || (processor_time(child.id())? > 30).then_some(()));
         }
     }
 
@@ -110,6 +110,13 @@ impl Shards {
             );
         }
     }
+}
+
+/// Hundredths of a second that a process has computed.
+pub(super) fn processor_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    Some(fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()?)
 }
 
 fn secret(folder: &Path, name: &str, text: &str, mode: u32) {
@@ -165,6 +172,72 @@ fn a_pause_is_waited_for_and_a_long_one_is_not() {
     shards.signal(1, Signal::SIGCONT);
     // It finds that it was given up, or that nobody is there any more; in any case it ends by itself.
     assert_eq!(shards.end(1).0, Some(6));
+}
+
+/// The launcher passes on for how long shards wait for each other.
+#[test]
+fn a_launcher_says_how_long_to_wait() {
+    let folder = folder("shards_patience");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidelock"));
+    command.args(["run", "--app", "cd2dat", "--machine", "torus:4x4", "-n", LONG, "--no-results", "--quiet"]);
+    command.args(["--shards", "2", "--peer-timeout", "3.25"]).current_dir(&folder).process_group(0);
+    let launcher = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = launcher.id();
+    let shard = wait("two shards", || {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        children.split_whitespace().nth(1)?.parse().ok()
+    });
+    wait("a start", || (processor_time(shard)? > 30).then_some(()));
+    // The launcher ends it when nobody waits for it any more.
+    kill(Pid::from_raw(i32::try_from(shard).unwrap()), Signal::SIGSTOP).unwrap();
+    let output = launcher.wait_with_output().unwrap();
+    let told = super::told(&output);
+    assert_eq!(output.status.code(), Some(6), "{told}");
+    assert!(told.contains("shard 1") && told.contains("3.25s"), "{told}");
+    let output = super::tidelock("run --app cd2dat --machine torus:4x4 -n 1 --peer-timeout 5", &folder);
+    assert_eq!(output.status.code(), Some(2), "{}", super::told(&output));
+}
+
+/// A shard that stands still for three seconds changes nothing.
+#[test]
+fn a_pause_leaves_no_trace() {
+    let words = "--app cd2dat --machine torus:4x4 -n 200";
+    let mut shards = Shards::start("shards_pause_digest", 3, "-n 200");
+    let one = succeed(&format!("run {words}"), &shards.folder);
+    shards.under_way();
+    shards.signal(1, Signal::SIGSTOP);
+    std::thread::sleep(3 * SECOND);
+    assert!(shards.children.iter_mut().all(|child| child.try_wait().unwrap().is_none()), "they wait");
+    shards.signal(1, Signal::SIGCONT);
+    for rank in 0..3 {
+        assert_eq!(shards.end(rank).0, Some(0));
+    }
+    let many: Value = serde_json::from_slice(&fs::read(shards.folder.join("out.0")).unwrap()).unwrap();
+    assert_eq!((&many["digest"], &many["stream_digest"]), (&one["digest"], &one["stream_digest"]));
+}
+
+/// Shard 0 keeps what a run leaves; once the others have given it up, it leaves nothing.
+#[test]
+fn who_was_given_up_writes_nothing() {
+    let folder = folder("shards_given_up");
+    secret(&folder, "secret", "of this test", 0o600);
+    let results = "-o results --checkpoints ck";
+    // Results hold recorded tokens, for which there is no room in an endless run.
+    let words = "-n 3000 --peer-timeout 3";
+    let mut shards = Shards { children: vec![start_with(&folder, 0, 3, &format!("{words} {results}"), "")], folder };
+    let address = shards.address();
+    for rank in 1..3 {
+        shards.children.push(start_with(&shards.folder, rank, 3, &format!("{words} --no-results"), &address));
+    }
+    shards.under_way();
+    shards.signal(0, Signal::SIGSTOP);
+    shards.all_end(Some(0), 6, 0);
+    shards.signal(0, Signal::SIGCONT);
+    let (code, last) = shards.end(0);
+    assert_eq!(code, Some(6), "{last}");
+    let left = fs::read_dir(&shards.folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let left: Vec<String> = left.filter(|name| name.contains("results") || name.contains("ck")).collect();
+    assert_eq!(left, [""; 0], "{last}");
 }
 
 #[test]

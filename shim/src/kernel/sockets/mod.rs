@@ -4,6 +4,8 @@ mod connections;
 mod names;
 mod transfer;
 
+pub(super) use transfer::Movement;
+
 use super::network::Ends;
 use super::options::Options;
 use super::streams::QueueId;

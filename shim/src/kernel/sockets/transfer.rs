@@ -8,6 +8,17 @@ use crate::kernel::{Attempt, Caller, DescriptionId, Flow, Kernel, Object, Outcom
 use nix::errno::Errno;
 use std::net::SocketAddrV4;
 
+/// Bytes on their way between a program and one of its sockets.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernel) struct Movement<'a> {
+    pub(in crate::kernel) caller: Caller,
+    /// The socket.
+    pub(in crate::kernel) id: DescriptionId,
+    /// Where they are in the program's memory, or are to go.
+    pub(in crate::kernel) buffers: &'a Buffers,
+    pub(in crate::kernel) transfer: Transfer,
+}
+
 impl Kernel {
     /// Nothing is there yet: an error, the last chance, or waiting.
     pub(in crate::kernel) fn would_block(
@@ -28,16 +39,13 @@ impl Kernel {
     /// Receives from a socket; tells where a datagram came from if `name` is given.
     pub(in crate::kernel) fn receive(
         &mut self,
-        caller: Caller,
-        id: DescriptionId,
-        buffers: &Buffers,
-        transfer: Transfer,
+        movement: Movement<'_>,
         attempt: &mut Attempt,
         name: Option<NamePlace>,
     ) -> Outcome {
-        let description = self.description_mut(id);
-        let nonblocking = transfer.nonblocking || description.is_nonblocking();
-        match &mut description.object {
+        let movement = self.as_described(movement);
+        let Movement { caller, id, buffers, transfer } = movement;
+        match &mut self.description_mut(id).object {
             Object::Datagram(socket) => {
                 let timeout = socket.options.receive_timeout;
                 if let Some(error) = socket.options.error.take() {
@@ -48,7 +56,7 @@ impl Kernel {
                     if socket.shut.0 {
                         return Ok(Flow::Return(0));
                     }
-                    return self.would_block(nonblocking, timeout, attempt);
+                    return self.would_block(transfer.nonblocking, timeout, attempt);
                 };
                 if !transfer.peek {
                     socket.inbox_bytes -= bytes.len();
@@ -61,7 +69,7 @@ impl Kernel {
                 Ok(Flow::Return((bytes.len() as u64).min(buffers.length()) as i64))
             }
             Object::Stream(_) => {
-                let flow = self.receive_stream(caller, id, buffers, Transfer { nonblocking, ..transfer }, attempt)?;
+                let flow = self.receive_stream(movement, attempt)?;
                 if let (Flow::Return(_), Some(place)) = (&flow, name.filter(|place| place.length_at != 0)) {
                     self.memory(caller.pid).put_u32(place.length_at, 0)?;
                 }
@@ -71,14 +79,8 @@ impl Kernel {
         }
     }
 
-    pub(super) fn receive_stream(
-        &mut self,
-        caller: Caller,
-        id: DescriptionId,
-        buffers: &Buffers,
-        transfer: Transfer,
-        attempt: &mut Attempt,
-    ) -> Outcome {
+    fn receive_stream(&mut self, movement: Movement<'_>, attempt: &mut Attempt) -> Outcome {
+        let Movement { caller, id, buffers, transfer } = movement;
         let Object::Stream(socket) = &self.description(id).object else { return Err(Errno::ENOTSOCK) };
         let timeout = socket.options.receive_timeout;
         let (rx, tx, ends) = match self.stream_queues(socket) {
@@ -123,63 +125,59 @@ impl Kernel {
     /// Sends through a socket, to `target` or where it is connected to.
     pub(in crate::kernel) fn send(
         &mut self,
-        caller: Caller,
-        id: DescriptionId,
-        buffers: &Buffers,
-        transfer: Transfer,
+        movement: Movement<'_>,
         target: Option<Address>,
         attempt: &mut Attempt,
     ) -> Outcome {
-        let nonblocking = transfer.nonblocking || self.description(id).is_nonblocking();
-        let transfer = Transfer { nonblocking, ..transfer };
-        match &self.description(id).object {
-            Object::Datagram(_) => self.send_datagram(caller, id, buffers, transfer, target, attempt),
-            Object::Stream(socket) => {
-                let timeout = socket.options.send_timeout;
-                let queues = self.stream_queues(socket);
-                let (_, tx, ends) = match queues {
-                    Err(Errno::EAGAIN) => return self.would_block(nonblocking, timeout, attempt),
-                    Err(Errno::ENOTCONN) => return Err(self.broken_pipe(caller, transfer.no_signal)),
-                    found => found?,
-                };
-                let queue = self.queues.get_mut(tx);
-                if queue.broken && !queue.abandoned {
-                    queue.abandoned = true;
-                    return Err(Errno::ECONNRESET);
-                }
-                let flow = loop {
-                    let before = attempt.progress;
-                    let flow = self.write_queue(caller, tx, buffers, transfer, 0, attempt);
-                    if ends.is_some() {
-                        self.pump();
-                    }
-                    // What has left makes room for more; nothing else would happen for which it were attempted again.
-                    let room = attempt.progress > before && self.queues.get(tx).room() > 0;
-                    if !(matches!(flow, Ok(Flow::Block)) && room) {
-                        break flow;
-                    }
-                };
-                match flow {
-                    Ok(Flow::Block) if attempt.expired && attempt.progress > 0 => {
-                        Ok(Flow::Return(attempt.progress as i64))
-                    }
-                    Ok(Flow::Block) => self.would_block(false, timeout, attempt),
-                    other => other,
-                }
-            }
+        let movement = self.as_described(movement);
+        match &self.description(movement.id).object {
+            Object::Datagram(_) => self.send_datagram(movement, target, attempt),
+            Object::Stream(_) => self.send_stream(movement, attempt),
             _ => Err(Errno::ENOTSOCK),
         }
     }
 
-    pub(super) fn send_datagram(
-        &mut self,
-        caller: Caller,
-        id: DescriptionId,
-        buffers: &Buffers,
-        transfer: Transfer,
-        target: Option<Address>,
-        attempt: &mut Attempt,
-    ) -> Outcome {
+    /// A movement that does not wait if its socket is one that never does.
+    fn as_described<'a>(&self, movement: Movement<'a>) -> Movement<'a> {
+        let nonblocking = movement.transfer.nonblocking || self.description(movement.id).is_nonblocking();
+        Movement { transfer: Transfer { nonblocking, ..movement.transfer }, ..movement }
+    }
+
+    fn send_stream(&mut self, movement: Movement<'_>, attempt: &mut Attempt) -> Outcome {
+        let Movement { caller, id, buffers, transfer } = movement;
+        let Object::Stream(socket) = &self.description(id).object else { return Err(Errno::ENOTSOCK) };
+        let timeout = socket.options.send_timeout;
+        let (_, tx, ends) = match self.stream_queues(socket) {
+            Err(Errno::EAGAIN) => return self.would_block(transfer.nonblocking, timeout, attempt),
+            Err(Errno::ENOTCONN) => return Err(self.broken_pipe(caller, transfer.no_signal)),
+            found => found?,
+        };
+        let queue = self.queues.get_mut(tx);
+        if queue.broken && !queue.abandoned {
+            queue.abandoned = true;
+            return Err(Errno::ECONNRESET);
+        }
+        let flow = loop {
+            let before = attempt.progress;
+            let flow = self.write_queue(caller, tx, buffers, transfer, 0, attempt);
+            if ends.is_some() {
+                self.pump();
+            }
+            // What has left makes room for more; nothing else would happen for which it were attempted again.
+            let room = attempt.progress > before && self.queues.get(tx).room() > 0;
+            if !(matches!(flow, Ok(Flow::Block)) && room) {
+                break flow;
+            }
+        };
+        match flow {
+            Ok(Flow::Block) if attempt.expired && attempt.progress > 0 => Ok(Flow::Return(attempt.progress as i64)),
+            Ok(Flow::Block) => self.would_block(false, timeout, attempt),
+            other => other,
+        }
+    }
+
+    fn send_datagram(&mut self, movement: Movement<'_>, target: Option<Address>, attempt: &mut Attempt) -> Outcome {
+        let Movement { caller, id, buffers, transfer } = movement;
         /// The most that an IPv4 datagram holds.
         const LARGEST: u64 = 65_507;
         let Object::Datagram(socket) = &mut self.description_mut(id).object else { return Err(Errno::ENOTSOCK) };
@@ -195,12 +193,12 @@ impl Kernel {
             return Err(Errno::EMSGSIZE);
         }
         if let Some(partner) = partner.filter(|_| target.is_none()) {
-            return self.send_within(caller, id, partner, buffers, transfer, attempt);
+            return self.send_within(movement, partner, attempt);
         }
         match target.ok_or(Errno::EDESTADDRREQ)? {
             Address::Unix(name) => {
                 let holder = *self.network.names.get(&name).ok_or(Errno::ECONNREFUSED)?;
-                self.send_within(caller, id, holder, buffers, transfer, attempt)
+                self.send_within(movement, holder, attempt)
             }
             Address::Internet(target) => {
                 self.network.route(*target.ip())?;

@@ -4,6 +4,7 @@ use super::super::controller::Controller;
 use super::super::network::{ClockLink, ClockNetwork, ClockNode};
 use super::super::oscillator::Cursor;
 use super::super::units::{Frequency, PHASE_LIMIT, whole_frames};
+use super::detector::Asks;
 use super::edit::{Agenda, Reach};
 use super::line::{Clock, Segment};
 use super::shard::{Class, Loop, NEVER, Rhythm, Shard, Shared, Varying, Wire, ticks};
@@ -25,6 +26,7 @@ pub(super) fn engine<C: Controller>(network: &ClockNetwork, control: C, options:
         nominal: network.nominal().0,
         per_frame: network.common_gear(),
         origin: 0,
+        detectors: [None; 2],
         steady: false,
         log: options.first_events > 0,
     };
@@ -68,9 +70,11 @@ pub(super) fn engine<C: Controller>(network: &ClockNetwork, control: C, options:
         stopped: nodes.iter().filter(|(_, node)| node.start.0 > 0).map(|(id, _)| id).collect(),
         down: BTreeSet::new(),
         edits: Vec::new(),
+        draining: false,
         watch: None,
     };
-    engine.shared.steady = engine.is_steady();
+    let detector = engine.shared.control.detector();
+    engine.set_detector(Asks::Control, detector);
     engine.set_waves(network);
     engine.exchange();
     engine.set_out(network);

@@ -62,6 +62,16 @@ pub enum EditError {
         /// How many there are.
         count: usize,
     },
+    /// A step to a frequency that no clock has.
+    #[error("the oscillator of {node} would step by {by} to {to}, which no clock has")]
+    Frequency {
+        /// The node.
+        node: NodeId,
+        /// The step.
+        by: Frequency,
+        /// Its frequency after all steps that are scheduled.
+        to: Frequency,
+    },
     /// A latency that no link has.
     #[error("the latency of {link} would become {latency}")]
     Latency {
@@ -87,8 +97,11 @@ pub enum EditError {
 /// What changed a link's logical latency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EditKind {
-    /// Frames were inserted or dropped to fill the buffer to its middle.
+    /// Frames were inserted or dropped to fill the buffer to its middle. Of a buffer that was drained, this counts what
+    /// it discarded or lacked meanwhile, too.
     Centred,
+    /// The buffer was emptied, and is kept empty: the frames that it held were dropped.
+    Drained,
     /// The link came up.
     Recaptured,
     /// Frames were inserted to give the link a logical latency that was asked for.
@@ -208,6 +221,20 @@ impl<C: Controller> ClockEngine<C> {
                 return Err(EditError::Overtaking { link, change: Femtos(to.0 - from), over });
             }
         }
+        if let Fault::FrequencyStep { node, by } = fault {
+            let steps = self.agenda.faults.values().filter_map(|fault| match *fault {
+                Fault::FrequencyStep { node: same, by } if same == node => Some(i128::from(by.0)),
+                _ => None,
+            });
+            let (shard, place) = self.node_place(node);
+            let now = i128::from(self.shards[shard].loops[place].uncorrected);
+            let (least, most) = super::super::network::limits::FREQUENCY;
+            let to = now + steps.sum::<i128>() + i128::from(by.0);
+            if !(i128::from(least)..=i128::from(most)).contains(&to) {
+                let to = Frequency(to.clamp(i64::MIN.into(), i64::MAX.into()) as i64);
+                return Err(EditError::Frequency { node, by, to });
+            }
+        }
         self.agenda.add(at.grains(), fault);
         Ok(())
     }
@@ -223,14 +250,36 @@ impl<C: Controller> ClockEngine<C> {
     }
 
     /// Fills every buffer to its middle (unlimited ones to the set point), by changing logical latencies. Counters, and
-    /// with them all corrections, stay what they are.
+    /// with them all corrections, stay what they are. Buffers that were drained pass frames from now on.
     pub fn centre(&mut self) {
+        self.draining = false;
         for link in self.link_ids() {
-            let middle = self.middle(link);
-            let (shard, wire) = self.wire_place(link);
-            let reading = self.reading_now(link);
-            self.set_centring(link, shard, wire, middle - reading, EditKind::Centred);
+            self.fill(link, self.middle(link), EditKind::Centred);
         }
+    }
+
+    /// Empties every buffer and keeps it empty until [`centre`](Self::centre): what arrives is discarded, as the
+    /// hardware's buffers do in their mode *drain*, which lasts until clocks have settled. Counters go on.
+    ///
+    /// Meanwhile occupancies are 0, there is no over- or underflow, and logical latencies change with every frame.
+    pub fn drain(&mut self) {
+        for link in self.link_ids() {
+            self.fill(link, 0, EditKind::Drained);
+        }
+        self.draining = true;
+    }
+
+    /// Whether buffers are drained.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Leaves `frames` in a link's buffer.
+    fn fill(&mut self, link: LinkId, frames: i64, kind: EditKind) {
+        let (shard, wire) = self.wire_place(link);
+        let reading = self.reading_now(link);
+        self.set_centring(link, shard, wire, frames - reading, kind);
     }
 
     /// Inserts frames into a link's buffer (drops them, if negative): its logical latency grows by that number.
@@ -324,11 +373,13 @@ impl<C: Controller> ClockEngine<C> {
         );
     }
 
-    /// Whether no oscillator varies, and all links are up, have one frame per tick, and keep their latencies.
+    /// Whether no oscillator varies, no detector is on, and all links are up, have one frame per tick, and keep their
+    /// latencies.
     pub(super) fn is_steady(&self) -> bool {
         let classes = &self.shared.classes;
         let plain = |wire: &Wire| classes[wire.class as usize].up && classes[wire.class as usize].plain;
-        self.shards.iter().all(|shard| shard.varying.is_empty() && shard.wires.iter().all(plain))
+        self.shared.detectors.iter().all(Option::is_none)
+            && self.shards.iter().all(|shard| shard.varying.is_empty() && shard.wires.iter().all(plain))
     }
 
     pub(super) fn class(&self, link: LinkId) -> &Class {
@@ -368,9 +419,10 @@ impl<C: Controller> ClockEngine<C> {
         }
     }
 
-    /// Lets a link's counter start at its set point and its buffer half full.
+    /// Lets a link's counter start at its set point and its buffer half full, or empty if it is drained.
     fn recapture(&mut self, link: LinkId) {
-        let (middle, (shard, wire)) = (self.middle(link), self.wire_place(link));
+        let middle = if self.draining { 0 } else { self.middle(link) };
+        let (shard, wire) = self.wire_place(link);
         let reading = self.reading_now(link);
         let old = self.shards[shard].wires[wire];
         self.shards[shard].wires[wire].base = old.base - reading;
@@ -378,6 +430,7 @@ impl<C: Controller> ClockEngine<C> {
         let kept = i64::from(old.centring) + reading;
         self.shards[shard].wires[wire].centring = kept as i32;
         self.set_centring(link, shard, wire, middle, EditKind::Recaptured);
+        self.detect_anew(link);
     }
 
     fn set_centring(&mut self, link: LinkId, shard: usize, wire: usize, centring: i64, kind: EditKind) {

@@ -5,6 +5,7 @@
 //! delay back, so that no event queue is needed; see `shard.rs`.
 
 mod build;
+mod detector;
 mod edit;
 mod line;
 mod observe;
@@ -13,6 +14,7 @@ mod statistics;
 mod steady;
 mod watch;
 
+pub use detector::Detector;
 pub use edit::{Edit, EditError, EditKind, Fault};
 pub use observe::{LinkView, NodeView, Snapshot, Summary};
 pub use shard::ClockEvent;
@@ -92,6 +94,8 @@ pub struct ClockEngine<C: Controller = Control> {
     stopped: BTreeSet<NodeId>,
     down: BTreeSet<LinkId>,
     edits: Vec<Edit>,
+    /// Whether buffers are kept empty.
+    draining: bool,
     watch: Option<Watch>,
 }
 
@@ -269,7 +273,8 @@ impl<C: Controller> ClockEngine<C> {
         (0..self.links()).map(|link| LinkId(link as u32))
     }
 
-    /// The occupancy that a link's buffer is centred to: half its depth, or the set point if it is unlimited.
+    /// The occupancy that a link's buffer begins with and is centred to: half its depth, or the set point if it is
+    /// unlimited.
     fn middle(&self, link: LinkId) -> i64 {
         self.depths.of(link).map_or(self.set_points.of(link), |depth| i64::from(depth / 2))
     }

@@ -99,18 +99,23 @@ impl<C: Controller> ClockEngine<C> {
         };
         let source = wire.source as usize;
         let arrived = frames(source, at - class.latency_at(self.shared.origin, at));
-        let reading = wire.base + arrived - frames(target, at);
+        let (read, centring) = (frames(target, at), i64::from(wire.centring));
+        let reading = wire.base + arrived - read;
+        let occupancy = if self.draining { 0 } else { reading + centring };
         LinkView {
             counter: reading + self.set_points.of(link),
-            occupancy: reading + i64::from(wire.centring),
+            occupancy,
             in_flight: frames(source, at) - arrived,
-            latency: wire.base + i64::from(wire.centring),
+            latency: occupancy - arrived + read,
         }
     }
 
-    /// λ of a link: what is captured as its UGN.
+    /// λ of a link: what is captured as its UGN. While buffers are drained, what it would be if they were not from now on.
     #[must_use]
     pub fn logical_latency(&self, link: LinkId) -> i64 {
+        if self.draining {
+            return self.link_view(link, self.now()).latency;
+        }
         let (shard, wire) = self.wire_place(link);
         let wire = self.shards[shard].wires[wire];
         wire.base + i64::from(wire.centring)
@@ -120,6 +125,9 @@ impl<C: Controller> ClockEngine<C> {
     /// `None` if it was not measured.
     #[must_use]
     pub fn occupancies(&self, link: LinkId) -> Option<(i64, i64)> {
+        if self.draining {
+            return Some((0, 0));
+        }
         let (shard, wire) = self.wire_place(link);
         let wire = self.shards[shard].wires[wire];
         (wire.least <= wire.most).then_some((wire.least.into(), wire.most.into()))

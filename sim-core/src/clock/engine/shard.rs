@@ -8,6 +8,7 @@
 use super::super::controller::{Controller, Measured};
 use super::super::oscillator::{Cursor, Oscillator};
 use super::super::units::{Divisor, FRAME, Femtos, Frequency, whole_frames};
+use super::detector::{Detector, NOT_YET, Stored};
 use super::line::{Clock, Segment, time_to_gain};
 use super::statistics::{Extremes, Tally};
 use super::steady::{self, Wave};
@@ -134,8 +135,10 @@ pub(super) struct Shared<C> {
     pub(super) per_frame: i64,
     /// Absolute time of the shards' time 0.
     pub(super) origin: i128,
-    /// Whether no oscillator varies, and all links are up, have one frame per tick, and keep their latencies. Rounds of
-    /// such networks are compiled apart, without the questions that others must ask of every link.
+    /// Detectors that are on, by who asks.
+    pub(super) detectors: [Option<Detector>; 2],
+    /// Whether no oscillator varies, no detector is on, and all links are up, have one frame per tick, and keep their
+    /// latencies. Rounds of such networks are compiled apart, without the questions that others must ask of every link.
     pub(super) steady: bool,
     pub(super) log: bool,
 }
@@ -185,6 +188,10 @@ pub(super) struct Shard<S> {
     /// Incoming links of own node i are `wires[starts[i] .. starts[i + 1]]`.
     pub(super) starts: Vec<u32>,
     pub(super) wires: Vec<Wire>,
+    /// Per wire, for each detector that is on.
+    pub(super) stored: [Vec<Stored>; 2],
+    /// Per own node, if the control law has a detector: when it first found all links stable, in absolute attoseconds.
+    pub(super) settled: Vec<i128>,
     /// Nodes whose clocks are copied, ascending.
     pub(super) copied: Vec<u32>,
     /// Own nodes that wait for others' clocks, and the round in which they do.
@@ -211,6 +218,8 @@ impl<S: Clone> Shard<S> {
             varying: Vec::new(),
             starts: vec![0],
             wires: Vec::new(),
+            stored: [const { Vec::new() }; 2],
+            settled: Vec::new(),
             copied: Vec::new(),
             waiting: Vec::new(),
             extremes: Vec::new(),
@@ -308,7 +317,7 @@ impl<S: Clone> Shard<S> {
             Some(varying) => (at + varying.oscillator.lateness(node, varying.number)).min(self.clocks[place].until),
             None => at,
         };
-        let Some(sum) = self.read(shared, place, at, seen_at) else { return false };
+        let Some((sum, settled_at)) = self.read(shared, place, at, seen_at) else { return false };
         let uncorrected = if self.varying.is_empty() {
             self.loops[place].uncorrected
         } else {
@@ -323,17 +332,19 @@ impl<S: Clone> Shard<S> {
             readings: &self.readings[..self.read],
             sum,
             per_frame: shared.per_frame,
+            settled_at,
         };
         let correction = shared.control.correct(&measured, &mut self.loops[place].state);
         self.act(shared, place, uncorrected, correction, sum);
         true
     }
 
-    /// Reads all incoming links, whose frames are counted at `seen_at`; their sum, or `None` if that is not known yet.
+    /// Reads all incoming links, whose frames are counted at `seen_at`; their sum, and when the control law's detector
+    /// first found all of them stable. `None` if a source is not known that far.
     #[inline]
-    fn read<C>(&mut self, shared: &Shared<C>, place: usize, at: i64, seen_at: i64) -> Option<i64> {
+    fn read<C>(&mut self, shared: &Shared<C>, place: usize, at: i64, seen_at: i64) -> Option<(i64, Option<i128>)> {
         let row = self.row(place);
-        let Self { clocks, past, depth, wires, readings, tally, .. } = self;
+        let Self { clocks, past, depth, wires, readings, .. } = self;
         let phase_of = |place: usize, time: i64| {
             let past = || &past[place * *depth..(place + 1) * *depth];
             let clock = &clocks[place];
@@ -367,15 +378,18 @@ impl<S: Clone> Shard<S> {
             };
             let reading = wire.base + frames;
             wire.measured(reading as i32 + wire.centring);
-            let weighted = reading * class.weight;
+            // Gears of unstable loops may make more of a reading than 64 bits hold.
+            let weighted = reading.saturating_mul(class.weight);
             readings[count] = weighted;
             count += 1;
-            sum += weighted;
+            sum = sum.saturating_add(weighted);
             squares += (i128::from(reading) * i128::from(reading)) as u128;
         }
         self.read = count;
-        tally.squares += squares;
-        Some(sum)
+        self.tally.squares += squares;
+        let now = shared.origin + i128::from(seen_at);
+        let settled_at = self.look(shared, place, now);
+        Some((sum, settled_at))
     }
 
     /// Ends the present segment at the act that is due, and begins the next one.
@@ -530,6 +544,9 @@ impl<S: Clone> Shard<S> {
     pub(super) fn restart<C: Controller<State = S>>(&mut self, shared: &Shared<C>, place: usize, now: i64) {
         self.clocks[place].until = now;
         self.loops[place].state = shared.control.start(NodeId(self.first + place as u32), Frequency(0));
+        if let Some(settled) = self.settled.get_mut(place) {
+            *settled = NOT_YET;
+        }
         self.launch(shared, place, 0);
     }
 
@@ -599,6 +616,8 @@ impl<S: Clone> Shard<S> {
             + (self.starts.capacity() + self.copied.capacity()) * size_of::<u32>()
             + self.waiting.capacity() * size_of::<(u32, u32)>()
             + self.wires.capacity() * size_of::<Wire>()
+            + self.settled.capacity() * size_of::<i128>()
+            + self.stored.iter().map(|stored| stored.capacity() * size_of::<Stored>()).sum::<usize>()
     }
 
     /// The node whose clock is at `place`.

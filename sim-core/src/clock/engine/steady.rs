@@ -1,7 +1,7 @@
 //! Rounds of steady networks: the hot loop.
 //!
-//! A network is steady while no oscillator varies, and all links are up, carry one frame per tick, and keep their
-//! latencies. Its events are those of `shard.rs`, to the bit, without the questions that others must ask of every link;
+//! A network is steady while no oscillator varies, no detector is on, and all links are up, carry one frame per tick, and
+//! keep their latencies. Its events are those of `shard.rs`, to the bit, without the questions that others must ask of every link;
 //! what is left are a cache line per neighbour, and two multiplications for each reading.
 
 use super::super::controller::{Controller, Measured};
@@ -115,6 +115,7 @@ fn turn<C: Controller>(
             readings,
             sum,
             per_frame: 1,
+            settled_at: None,
         };
         let correction = shared.control.correct(&measured, &mut own.state);
         let frequency = shared.within_reach(own.uncorrected, correction.0, tally);

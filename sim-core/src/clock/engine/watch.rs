@@ -108,6 +108,9 @@ impl<C: Controller> ClockEngine<C> {
 
     /// Finds the over- and underflows of the round that has just been computed.
     pub(super) fn watch_round(&mut self, end: i128) {
+        if self.draining {
+            return;
+        }
         let Some(mut watch) = self.watch.take() else { return };
         let origin = self.shared.origin;
         let span = ((self.now - origin) as i64, (end - origin) as i64);
