@@ -64,11 +64,6 @@ impl Display {
         Ok(())
     }
 
-    /// Shows nothing from now on: somebody else does.
-    pub(crate) fn hush(&mut self) {
-        self.shown = Shown::Nothing;
-    }
-
     /// Shows the progress of a run that somebody else drives.
     pub(crate) fn note(&mut self, progress: Progress) {
         self.show(progress);

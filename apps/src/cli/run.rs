@@ -264,6 +264,11 @@ impl Run {
         }
     }
 
+    /// The same run; if `quiet`, whoever started it shows how far it is.
+    pub(crate) fn quietly(&self, quiet: bool) -> Self {
+        Self { quiet: self.quiet || quiet, ..self.clone() }
+    }
+
     /// Prepares a run, has it executed by `execute`, and keeps what came out.
     pub(crate) fn execute(
         &self,
@@ -336,7 +341,8 @@ impl Run {
             fleet.map(|fleet| NodeFolders::new(results.as_ref().map(Results::path), fleet, kept)).transpose()?;
         let program = calendars::lower(&app, &prepared.machine, &prepared.calendars)
             .map_err(|error| explain::run(&RunError::from(error)))?;
-        let mut display = Display::new(self.quiet || session.is_json(), prepared.machine.nodes().len());
+        let quiet = self.quiet || session.is_json();
+        let mut display = Display::new(quiet, prepared.machine.nodes().len());
         let start = resumed.as_ref().and_then(|known| known.start.as_ref());
         let store = || {
             let Prepared { loaded, machine, calendars, .. } = &prepared;

@@ -175,9 +175,7 @@ fn failed(error: &VerifyError) -> Failure {
         VerifyError::Stopped(stop) => {
             Failure::new(Exit::from_code(stop.cause.exit_code()), "verify::stopped", error.to_string())
         }
-        VerifyError::Join(_) | VerifyError::Network(_) => {
-            Failure::new(Exit::PeerLost, "verify::network", error.to_string())
-        }
+        VerifyError::Local(_) => Failure::new(Exit::PeerLost, "verify::network", error.to_string()),
     }
 }
 

@@ -18,6 +18,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+/// Longer than any shard of one process is silent.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// What came of such a run.
 #[derive(Debug)]
 pub struct LocalRun {
@@ -67,7 +70,9 @@ pub fn over_loopback(
 ) -> Result<LocalRun, LocalError> {
     let options = &RunOptions { window: window(matrix), ..options.clone() };
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let bind = |_| Port::bind(loopback, Identity::fresh(), Options::default());
+    // Whoever is silent here has not got a processor.
+    let options_of_port = Options { peer_timeout: PATIENCE, join_timeout: PATIENCE, slow: PATIENCE };
+    let bind = |_| Port::bind(loopback, Identity::fresh(), options_of_port);
     let ports: Vec<Port> = partition.ids().map(bind).collect::<Result<_, _>>()?;
     let address = ports[0].address()?;
     let (begin, cpu) = (AtomicI64::new(0), AtomicI64::new(0));

@@ -13,10 +13,9 @@ mod shards;
 
 pub use difference::{Difference, Field, Place, Side};
 
+use crate::sharding::LocalError;
 use expected::Expected;
 use net_runtime::proto::Stop;
-use net_runtime::quic::JoinError;
-use shards::Shards;
 use sim_core::digest::{ChannelDigest, RunDigest};
 use sim_core::engine::{Engine, EngineError};
 use sim_core::program::Program;
@@ -184,12 +183,9 @@ pub enum VerifyError {
     /// The protocol ended a run of shards.
     #[error("a run of shards was stopped at tick {}: {}", .0.tick.0, .0.message)]
     Stopped(Stop),
-    /// Shards did not come together.
+    /// Shards over QUIC failed.
     #[error(transparent)]
-    Join(#[from] JoinError),
-    /// There is no socket to be had.
-    #[error("shards cannot talk to each other: {0}")]
-    Network(String),
+    Local(#[from] LocalError),
 }
 
 /// Executes `subject` as planned, compares all runs, and finds the first difference if there is one.
@@ -223,7 +219,7 @@ impl Subject<'_> {
                 engine.advance(u64::MAX)?;
                 (engine.threads(), engine.finish())
             }
-            Mode::Shards { shards, transport } => Shards::new(self, shards.get())?.execute(transport)?,
+            Mode::Shards { shards, transport } => shards::execute(self, shards.get(), transport)?,
         };
         Ok(Executed { run, workers, digests: Digests::of(&outcome) })
     }
@@ -255,11 +251,11 @@ impl Mode {
     /// The run at tick 0, in this process; shards as threads, divided alike.
     fn engine<'a>(self, subject: &Subject<'a>, trace: bool) -> Result<Engine<'a>, EngineError> {
         let Subject { app, machine, program, .. } = *subject;
-        let (workers, window) = match self {
-            Self::Threads { threads, window } => (threads, window),
-            Self::Shards { shards, .. } => (shards, None),
+        let (workers, window, carrier) = match self {
+            Self::Threads { threads, window } => (threads, window, Carrier::Memory),
+            Self::Shards { shards, .. } => (shards, None, Carrier::Network),
         };
-        let partition = Partition::balanced(machine, program, workers.get(), Carrier::Memory);
+        let partition = Partition::balanced(machine, program, workers.get(), carrier);
         Engine::parallel(app, program, &subject.options(window, trace), &partition)
     }
 }

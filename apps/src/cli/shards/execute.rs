@@ -101,9 +101,6 @@ impl Shard<'_> {
         let interrupts = signals(&port)?;
         let membership = host(port, &trust, rank.shards, build, files).map_err(|error| not_joined(&error))?;
         launcher.joined(&interrupts);
-        if launcher.listens() {
-            display.hush();
-        }
         let manifest = ManifestFile::of_run(&membership.manifest, &agreement);
         let mut observer = Observed {
             session,
@@ -111,7 +108,7 @@ impl Shard<'_> {
             parts: Some(parts),
             checkpoints,
             end,
-            teller: Teller::new(0, launcher.listens()),
+            teller: Teller::new(0, launcher),
             figures: BTreeMap::new(),
         };
         let ended = run(membership, &agreement, neighbours, worker, &interrupts, &mut observer);
@@ -178,8 +175,7 @@ impl Shard<'_> {
         let id = ShardId(rank.rank);
         let (worker, neighbours) =
             worker(&app, &program, &options, &shards, id).map_err(|error| explain::run(&error.into()))?;
-        let (end, figures) = (worker.end(), BTreeMap::new());
-        let teller = Teller::new(rank.rank, launcher.listens());
+        let (end, teller, figures) = (worker.end(), Teller::new(rank.rank, launcher), BTreeMap::new());
         let mut observer = Observed { session, display: None, parts: None, checkpoints: None, end, teller, figures };
         let fleet = loaded.fleet().zip(fleet.as_ref());
         let nodes = fleet.map(|(fleet, files)| NodeFolders::new(None, fleet, Some(files))).transpose()?;

@@ -4,20 +4,23 @@
 //! So a secret is on no command line and in no file, and a shard whose launcher is gone ends instead of running on alone.
 
 use super::super::failure::Exit;
+use super::progress::Moment;
 use net_runtime::proto::Cause;
 use net_runtime::quic::Interrupts;
 use serde::{Deserialize, Serialize};
-use std::io::stdin;
+use std::io::{Write, stderr, stdin};
 use std::sync::{Arc, OnceLock};
 
 /// What a launcher wants to know of a shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum News {
     /// The UDP port at which it can be reached.
     Port(u16),
     /// All shards have come together. From now on they know by themselves when one of them is lost.
     Joined,
+    /// How far it is.
+    Moment(Moment),
 }
 
 /// What a launcher may order.
@@ -87,15 +90,12 @@ impl Launcher {
         launcher
     }
 
-    /// Whether there is one.
-    pub(super) fn listens(&self) -> bool {
-        self.listens
-    }
-
     /// Says something, if anybody listens.
     pub(super) fn tell(&self, news: News) {
         if self.listens {
-            eprintln!("{}", serde_json::to_string(&news).expect("plain data has a form"));
+            let line = serde_json::to_string(&news).expect("plain data has a form");
+            // If it is gone, the end of stdin tells.
+            let _ = writeln!(stderr(), "{line}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::super::progress::next_line;
 use super::super::session::{grouped, scaled};
+use super::orders::{Launcher, News};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use net_runtime::quic::Figures;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ const EVERY: Duration = Duration::from_millis(200);
 
 /// How far a shard is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Moment {
+pub(super) struct Moment {
     shard: u32,
     tick: Tick,
     end: Tick,
@@ -27,28 +28,22 @@ struct Moment {
     waits_for: Option<u32>,
 }
 
-/// A moment as a line of its own on stderr.
-#[derive(Serialize, Deserialize)]
-struct MomentLine {
-    moment: Moment,
-}
-
 /// A shard's side.
 #[derive(Debug)]
 pub(super) struct Teller {
     shard: u32,
-    listens: bool,
+    launcher: Launcher,
     told: Instant,
 }
 
 impl Teller {
-    pub(super) fn new(shard: u32, listens: bool) -> Self {
-        Self { shard, listens, told: Instant::now() }
+    pub(super) fn new(shard: u32, launcher: Launcher) -> Self {
+        Self { shard, launcher, told: Instant::now() }
     }
 
     /// Tells the launcher, if there is one and it is time to.
     pub(super) fn tell(&mut self, tick: Tick, end: Tick, figures: &Figures) {
-        if !self.listens || self.told.elapsed() < EVERY {
+        if self.told.elapsed() < EVERY {
             return;
         }
         self.told = Instant::now();
@@ -61,9 +56,7 @@ impl Teller {
             waiting: figures.wait_ns as f64 / figures.run_ns.max(1) as f64,
             waits_for: longest.map(|(shard, _)| shard.0),
         };
-        let line = serde_json::to_string(&MomentLine { moment }).expect("numbers");
-        // Nobody may be listening any more; the run goes on.
-        let _ = writeln!(io::stderr(), "{line}");
+        self.launcher.tell(News::Moment(moment));
     }
 }
 
@@ -102,9 +95,8 @@ impl Board {
         Self(Mutex::new(shown))
     }
 
-    /// Takes a line of a shard, if it tells how far it is; else says that it does not.
-    pub(super) fn takes(&self, line: &str) -> bool {
-        let Ok(MomentLine { moment }) = serde_json::from_str(line) else { return false };
+    /// Shows how far a shard is.
+    pub(super) fn show(&self, moment: Moment) {
         match &mut *self.0.lock().expect("nobody panics while holding it") {
             Shown::Nothing => {}
             Shown::Bars { shards, .. } => {
@@ -130,7 +122,6 @@ impl Board {
                 }
             }
         }
-        true
     }
 
     /// Writes a line for people, above those of the shards.
@@ -164,13 +155,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_told_from_other_lines() {
+    fn a_moment_is_a_line() {
         let moment = Moment { shard: 1, tick: Tick(5), end: Tick(10), seconds: 0.5, waiting: 0.25, waits_for: Some(0) };
-        let board = Board::new(true, 2);
-        assert!(board.takes(&serde_json::to_string(&MomentLine { moment }).unwrap()));
-        for other in ["", "moment", "{}", r#"{"code":6}"#, "warning: shard 1 makes no progress for 5 s"] {
-            assert!(!board.takes(other), "{other}");
-        }
         assert_eq!(moment.text(), "tick 5 of 10, 10.000 ticks/s, 25 % waiting, most for shard 0");
     }
 }

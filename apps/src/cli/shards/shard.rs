@@ -79,7 +79,11 @@ impl ShardCommand {
         let shard = Shard { session, rank, port, trust, manifest, build: build()?, launcher, progressed };
         match address {
             Some(address) => shard.take_part(address).map(|()| None),
-            None => self.run.execute(session, |prepared, ready, display| shard.host(prepared, ready, display)),
+            // A launcher shows how far all shards are.
+            None => self
+                .run
+                .quietly(network.orders)
+                .execute(session, |prepared, ready, display| shard.host(prepared, ready, display)),
         }
     }
 }

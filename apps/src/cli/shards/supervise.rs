@@ -35,7 +35,6 @@ pub(super) trait Places {
 }
 
 /// Starts shards, and waits until all have ended.
-/// `quiet`, nobody is shown how far they are.
 pub(super) fn supervise(session: &Session, places: &impl Places, quiet: bool) -> Result<Option<Exit>, Failure> {
     let failed =
         |what: &str, error: std::io::Error| Failure::new(Exit::Internal, "launch::start", format!("{what}: {error}"));
@@ -252,8 +251,9 @@ fn pass_on(label: &str, stderr: impl Read, heard: &Mutex<Heard>, quiet: bool, bo
             match news {
                 News::Port(port) => heard.port = Some(port),
                 News::Joined => heard.joined = true,
+                News::Moment(moment) => board.show(moment),
             }
-        } else if !board.takes(&line) && !quiet {
+        } else if !quiet {
             board.say(&format!("{label}: {line}"));
         }
     }
