@@ -14,9 +14,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Words of a cut that may wait at its receiver, about.
-const CREDIT_WORDS: u64 = 1 << 20;
-/// Metacycles that a shard may be ahead of its neighbours, at least: twice the longest window of an engine.
-const CREDIT_METACYCLES: u64 = 16;
+const CREDIT_WORDS: u64 = 1 << 18;
+/// Metacycles of the longest window of an engine. Of a circle of shards that wait for words or for room, at least one waits
+/// for room; with room for a window of each shard they never all wait.
+const LONGEST_WINDOW: u64 = 16;
+/// Where words are not waited for by shards that one waits for oneself, they go in so many parts of the room that there is.
+const STRIDES: i64 = 8;
 
 impl Schedule for Cut {
     fn words(&self, ticks: Range<Tick>) -> u64 {
@@ -91,13 +94,6 @@ pub enum ShardFault {
     Receive(#[from] ReceiveError),
 }
 
-/// Ticks that shards execute at once: half of what they may be ahead, so that one half is under way while the other is
-/// executed.
-#[must_use]
-pub fn window(lookahead: Ticks) -> Ticks {
-    Ticks((lookahead.0 / 2).max(1))
-}
-
 impl<'a> EngineShard<'a> {
     /// Shard `id` of `partition` at tick 0, with those that it exchanges words with.
     ///
@@ -111,7 +107,7 @@ impl<'a> EngineShard<'a> {
         id: ShardId,
     ) -> Result<(Self, Vec<Neighbour>), EngineError> {
         let shard = Shard::new(app, program, options, partition, id)?;
-        let neighbours = neighbours(&shard, program.metacycle());
+        let neighbours = neighbours(&shard, program.metacycle(), partition.shards());
         let (metacycle, position, end) = (program.metacycle(), shard.position(), shard.end());
         let (sent_before, due) = (BTreeMap::new(), Vec::new());
         let worker = Self {
@@ -199,7 +195,7 @@ fn observed(shard: &mut Shard<'_>, parts: &mut Vec<Part>) {
     parts.extend(tokens.map(|SpreadTokens { channel, firings, words }| Part::Tokens { channel, firings, words }));
 }
 
-fn neighbours(shard: &Shard<'_>, metacycle: i64) -> Vec<Neighbour> {
+fn neighbours(shard: &Shard<'_>, metacycle: i64, shards: u32) -> Vec<Neighbour> {
     let mut cuts: BTreeMap<ShardId, (Option<&Cut>, Option<&Cut>)> = BTreeMap::new();
     shard.incoming().for_each(|cut| cuts.entry(cut.from()).or_default().0 = Some(cut));
     shard.outgoing().for_each(|cut| cuts.entry(cut.to()).or_default().1 = Some(cut));
@@ -212,14 +208,16 @@ fn neighbours(shard: &Shard<'_>, metacycle: i64) -> Vec<Neighbour> {
     let neighbour = |(id, (inbound, outbound)): (ShardId, (Option<&Cut>, Option<&Cut>))| {
         // Both sides count the same frames, so that they find the same credit.
         let frames = [inbound, outbound].into_iter().flatten().map(|cut| cut.frames().len() as u64).max();
-        let metacycles = (CREDIT_WORDS / frames.unwrap_or(0).max(1)).max(CREDIT_METACYCLES);
+        let metacycles = (CREDIT_WORDS / frames.unwrap_or(0).max(1)).max(LONGEST_WINDOW * u64::from(shards).max(2));
         let credit = i64::try_from(metacycles).unwrap_or(i64::MAX).saturating_mul(metacycle).min(1 << 60);
+        let circle = outbound.is_some_and(|cut| cut.reach().is_some());
         Neighbour {
             id,
             inbound: schedule(inbound),
             outbound: schedule(outbound),
             lookahead: outbound.map(Cut::lookahead),
             credit: Ticks(credit),
+            stride: Ticks(if circle { 1 } else { credit / STRIDES }),
         }
     };
     cuts.into_iter().map(neighbour).collect()

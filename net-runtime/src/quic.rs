@@ -13,7 +13,7 @@ mod probe;
 mod run;
 mod tls;
 
-pub use figures::{Figures, IoTimes, PairFigures, QueueFigures, Span, WordsDigest};
+pub use figures::{DigestMark, Figures, IoTimes, PairFigures, QueueFigures, Span, WordsDigest};
 pub use gather::{Files, JoinError, Membership, host, join};
 pub use identity::{Identity, KeyError, read_private, write_private};
 pub use port::{Options, Port};

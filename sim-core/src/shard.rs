@@ -8,6 +8,7 @@ mod cut;
 mod matrix;
 mod partition;
 mod progress;
+mod reach;
 mod slack;
 mod sync;
 

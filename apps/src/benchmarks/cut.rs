@@ -94,7 +94,7 @@ impl CutBench<'_> {
             let took = start.elapsed().as_secs_f64() * 1e9;
             let per = nodes as f64 * engine.progress().end.0.max(1) as f64;
             one.push(took / per);
-            let run = over_loopback(app, program, options, partition, &matrix)?;
+            let run = over_loopback(app, program, options, partition)?;
             two.push(run.took.as_secs_f64() * 1e9 / per);
             idle.push(waited(&run));
             wire_overhead = overhead(&run);

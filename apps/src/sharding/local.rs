@@ -11,8 +11,8 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use sim_core::engine::EngineError;
 use sim_core::program::Program;
-use sim_core::shard::{CutMatrix, Partition};
-use sim_core::{App, Outcome, RunOptions, Ticks};
+use sim_core::shard::Partition;
+use sim_core::{App, Outcome, RunOptions};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
@@ -51,12 +51,6 @@ pub enum LocalError {
     Stopped(Stop),
 }
 
-/// Ticks that shards of `matrix` execute at once: half of the least that one of them may be ahead.
-#[must_use]
-pub fn window(matrix: &CutMatrix) -> Option<Ticks> {
-    matrix.lookahead().map(net_runtime::engine::window)
-}
-
 /// Executes `program` as the shards of `partition`.
 ///
 /// # Errors
@@ -66,9 +60,7 @@ pub fn over_loopback(
     program: &Program,
     options: &RunOptions,
     partition: &Partition,
-    matrix: &CutMatrix,
 ) -> Result<LocalRun, LocalError> {
-    let options = &RunOptions { window: window(matrix), ..options.clone() };
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     // Whoever is silent here has not got a processor.
     let options_of_port = Options { peer_timeout: PATIENCE, join_timeout: PATIENCE, slow: PATIENCE };

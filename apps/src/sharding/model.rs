@@ -1,7 +1,7 @@
 //! How much faster shards are than one process: a model of few constants, and these constants measured on this host.
 //!
 //! With c the time to compute a tick, o the processor's time of an exchange, L the time of a message on its way, and G
-//! messages per lookahead of W ticks, a shard takes max(x, (x + L) / G) per message, x = W·c/G + o: either it is busy all the
+//! messages per reach of W ticks, a shard takes max(x, (x + L) / G) per message, x = W·c/G + o: either it is busy all the
 //! time, or it waits for words that were sent G messages before. The slowest shard sets the pace.
 
 use super::local::{LocalError, over_loopback};
@@ -69,8 +69,9 @@ pub struct ShardPrediction {
 /// Predicts the time of shards with these cuts.
 #[must_use]
 pub fn predict(matrix: &CutMatrix, constants: &Constants) -> Prediction {
-    let lookahead = matrix.lookahead();
-    let window = lookahead.map(net_runtime::engine::window);
+    let reach = matrix.reach();
+    // A shard executes half of what it may at once.
+    let window = reach.map(|reach| Ticks((reach.0 / 2).max(1)));
     let metacycle = matrix.metacycle as f64;
     let work: u64 = matrix.shards.iter().map(|shard| shard.work).sum();
     let shard = |number: u32| {
@@ -78,7 +79,7 @@ pub fn predict(matrix: &CutMatrix, constants: &Constants) -> Prediction {
         let share = matrix.shards[number as usize].work as f64 / work.max(1) as f64;
         let compute_ns = constants.metacycle_ns * share;
         let own: Vec<_> = matrix.cuts.iter().filter(|cut| cut.from == id || cut.to == id).collect();
-        let (Some(window), Some(lookahead), false) = (window, lookahead, own.is_empty()) else {
+        let (Some(window), Some(reach), false) = (window, reach, own.is_empty()) else {
             return ShardPrediction { compute_ns, exchange_ns: 0.0, metacycle_ns: compute_ns };
         };
         let mut neighbours: Vec<ShardId> =
@@ -90,7 +91,7 @@ pub fn predict(matrix: &CutMatrix, constants: &Constants) -> Prediction {
         let link = &constants.link;
         let exchange_ns = windows * link.exchange_ns * neighbours.len() as f64 + bytes * link.byte_ns;
         let busy = (compute_ns + exchange_ns) / windows;
-        let messages = (lookahead.0 / window.0).max(1) as f64;
+        let messages = (reach.0 / window.0).max(1) as f64;
         let turn = busy.max((busy + link.latency_ns) / messages);
         ShardPrediction { compute_ns, exchange_ns, metacycle_ns: turn * windows }
     };
@@ -150,9 +151,8 @@ impl Probe {
         let program = calendars::lower(&app, machine, &compiled.result().calendars).expect("it is verified");
         let shards = machine.nodes().ids().map(|node: NodeId| ShardId(u32::from(node.0 >= border))).collect();
         let partition = Partition::new(shards).expect("both halves have nodes");
-        let matrix = CutMatrix::new(machine, &program, &partition)?;
         let options = RunOptions { iterations, digest: DigestLevel::Off, ..RunOptions::default() };
-        let run = over_loopback(&app, &program, &options, &partition, &matrix)?;
+        let run = over_loopback(&app, &program, &options, &partition)?;
         let sum = |of: &dyn Fn(&net_runtime::quic::Figures) -> u64| run.figures.iter().map(of).sum::<u64>() as f64;
         let pairs = |of: fn(&net_runtime::quic::PairFigures) -> u64| {
             run.figures.iter().flat_map(|figures| figures.pairs.values()).map(of).sum::<u64>() as f64
@@ -194,8 +194,14 @@ mod tests {
     fn matrix(shards: usize, work: u64, words: u64, lookahead: i64) -> CutMatrix {
         let load = ShardLoad { nodes: 1, firings: 1, work, memory_words: 1 };
         let pairs = (0..shards as u32).flat_map(|a| (0..shards as u32).map(move |b| (a, b)));
-        let flow =
-            |(a, b)| CutFlow { from: ShardId(a), to: ShardId(b), links: 1, words, lookahead: Some(Ticks(lookahead)) };
+        let flow = |(a, b)| CutFlow {
+            from: ShardId(a),
+            to: ShardId(b),
+            links: 1,
+            words,
+            lookahead: Some(Ticks(lookahead)),
+            reach: Some(Ticks(lookahead)),
+        };
         CutMatrix {
             metacycle: 1,
             shards: vec![load; shards],
@@ -211,9 +217,12 @@ mod tests {
     /// The figures of published measurements: two shards, exchanges of 12 to 15 µs.
     #[test]
     fn the_model_says_where_sharding_pays() {
-        // 1 000 nodes of 6 ns, windows of 32 ticks, 64 words to and fro.
-        let small = speedup(&matrix(2, 1, 64, 64), 6_000.0, 12_000.0);
-        assert!((1.2..1.6).contains(&small), "{small}");
+        // 1 000 nodes of 6 ns, windows of 32 ticks, bytes for nothing.
+        let small = speedup(&matrix(2, 1, 1, 64), 6_000.0, 12_000.0);
+        assert!((1.4..1.6).contains(&small), "{small}");
+        // The bytes of 64 words to and fro in every tick eat most of that.
+        let words = speedup(&matrix(2, 1, 64, 64), 6_000.0, 12_000.0);
+        assert!((1.0..1.2).contains(&words), "{words}");
         // 64 000 nodes of 10 ns: nearly twice as fast, although the lookahead is short.
         let large = speedup(&matrix(2, 1, 512, 4), 640_000.0, 12_000.0);
         assert!((1.8..2.0).contains(&large), "{large}");

@@ -1,13 +1,13 @@
 //! A run as shards under the protocol between them, all in this process: in memory, or over QUIC on the loopback device.
 
 use super::{Subject, Transport, VerifyError};
-use crate::sharding::{over_loopback, window};
+use crate::sharding::over_loopback;
 use net_runtime::engine::{EngineShard, OutcomeParts};
 use net_runtime::memory::{self, Weather};
 use net_runtime::proto::session::{Config, Event, Phase};
 use net_runtime::proto::{Stop, Worker};
 use sim_core::random::Seed;
-use sim_core::shard::{Carrier, CutMatrix, Partition};
+use sim_core::shard::{Carrier, Partition};
 use sim_core::{Outcome, RunOptions, Tick};
 use std::time::Duration;
 
@@ -22,11 +22,10 @@ pub(super) fn execute(
 ) -> Result<(usize, Outcome), VerifyError> {
     let Subject { app, machine, program, .. } = *subject;
     let partition = Partition::balanced(machine, program, shards, Carrier::Network);
-    let matrix = CutMatrix::new(machine, program, &partition)?;
-    let options = RunOptions { window: window(&matrix), ..subject.options(None, false) };
+    let options = subject.options(None, false);
     let outcome = match transport {
         Transport::Memory => in_memory(subject, &options, &partition)?,
-        Transport::Quic => over_loopback(app, program, &options, &partition, &matrix)?.outcome,
+        Transport::Quic => over_loopback(app, program, &options, &partition)?.outcome,
     };
     Ok((partition.shards() as usize, outcome))
 }

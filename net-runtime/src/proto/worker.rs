@@ -25,6 +25,9 @@ pub struct Neighbour {
     pub lookahead: Option<Ticks>,
     /// How far a shard may execute beyond its neighbour: what bounds the words that wait there. At least a window.
     pub credit: Ticks,
+    /// Words are sent when they are all those of so many ticks, at least 1: at once where the neighbour must have them for
+    /// this shard to go on.
+    pub stride: Ticks,
 }
 
 /// A shard that computes: plain data, which never waits and talks to nobody.

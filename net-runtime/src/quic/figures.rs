@@ -89,16 +89,25 @@ pub struct PairFigures {
     pub bytes_received: u64,
     /// Bytes of all packets sent, as the socket saw them.
     pub wire_bytes_sent: u64,
-    /// Checksum of all words sent, in order, as hexadecimal digits: what the other side has received has the same.
-    pub digest_sent: String,
-    /// Checksum of all words received.
-    pub digest_received: String,
+    /// Checksums of the words sent, in order; the last is of all of them. What the other side has received has the same.
+    pub digests_sent: Vec<DigestMark>,
+    /// Checksums of the words received: fewer, if some were under way when nobody needed them any more.
+    pub digests_received: Vec<DigestMark>,
     /// Windows whose lookahead this shard bounded.
     pub bounded: u64,
     /// How often this shard was waited for, and for how long.
     pub waits: u64,
     /// Nanoseconds waited for it.
     pub waited_ns: u64,
+}
+
+/// A checksum of the first words between two shards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DigestMark {
+    /// How many words.
+    pub words: u64,
+    /// Their checksum, as hexadecimal digits.
+    pub digest: String,
 }
 
 /// Some windows in a row: one each at first, more as a run gets long.
@@ -183,16 +192,58 @@ impl PairFigures {
 
 /// A checksum of words in order, which tells corruption from none; it is no proof against somebody who wants to deceive.
 ///
-/// Word i goes into lane i mod 4, d ← rotate((d ^ w) · m, 29), so that processors do four at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Word i goes into lane i mod 4, d ← rotate((d ^ w) · m, 29), so that processors do four at once. Marks are left after
+/// every `stride` words, which doubles when there are [`MARKS`], so that two that do not count equally far still compare.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WordsDigest {
     lanes: [u64; 4],
     words: u64,
+    stride: u64,
+    marks: Vec<(u64, u64)>,
+}
+
+/// Marks that are kept, at most.
+const MARKS: usize = 16;
+
+impl Default for WordsDigest {
+    fn default() -> Self {
+        Self { lanes: [0; 4], words: 0, stride: 1, marks: Vec::with_capacity(MARKS) }
+    }
 }
 
 impl WordsDigest {
     /// Adds words.
-    pub fn take(&mut self, words: &[u64]) {
+    pub fn take(&mut self, mut words: &[u64]) {
+        while !words.is_empty() {
+            let room = self.stride - self.words % self.stride;
+            let (now, later) = words.split_at(words.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
+            self.mix(now);
+            if self.words % self.stride == 0 {
+                self.mark();
+            }
+            words = later;
+        }
+    }
+
+    fn mark(&mut self) {
+        if self.marks.len() == MARKS {
+            self.stride *= 2;
+            let stride = self.stride;
+            self.marks.retain(|(words, _)| words % stride == 0);
+        }
+        if self.words % self.stride == 0 {
+            self.marks.push((self.words, self.value()));
+        }
+    }
+
+    /// All marks, and one for all words.
+    fn all(&self) -> Vec<DigestMark> {
+        let last = (self.words, self.value());
+        let known = self.marks.iter().copied().filter(|&mark| mark != last).chain([last]);
+        known.map(|(words, digest)| DigestMark { words, digest: format!("{digest:016x}") }).collect()
+    }
+
+    fn mix(&mut self, words: &[u64]) {
         const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
         let step = |lane: &mut u64, word: u64| *lane = (*lane ^ word).wrapping_mul(FACTOR).rotate_left(29);
         // Up to the start of a round one by one, then whole rounds.
@@ -391,7 +442,7 @@ impl Recorder {
         }
         for (peer, digests) in std::mem::take(&mut self.digests) {
             let pair = self.pair(peer);
-            [pair.digest_sent, pair.digest_received] = digests.map(|digest| format!("{:016x}", digest.value()));
+            [pair.digests_sent, pair.digests_received] = digests.map(|digest| digest.all());
         }
         Some(self.figures.clone())
     }
@@ -536,6 +587,25 @@ mod tests {
         assert_ne!(digest(&mut other.chunks(7)), whole);
         assert_ne!(digest(&mut words[1..].chunks(7)), whole);
         assert_ne!(digest(&mut words[..256].chunks(7)), whole);
+    }
+
+    /// Who has seen more words has seen the same ones before.
+    #[test]
+    fn marks_are_left_on_the_way() {
+        let words: Vec<u64> = (0..5000).map(mix64).collect();
+        let marks = |count: usize, size: usize| {
+            let mut digest = WordsDigest::default();
+            words[..count].chunks(size).for_each(|piece| digest.take(piece));
+            digest.all()
+        };
+        for count in [0, 1, 15, 16, 17, 300, 4999, 5000] {
+            let (found, beyond) = (marks(count, 7), marks(5000, 1300));
+            assert!(found.len() <= MARKS + 1 && found.last().unwrap().words == count as u64);
+            let common = found.iter().filter(|mark| beyond.contains(mark)).map(|mark| mark.words).max();
+            assert!(common.unwrap_or(0) + 1024 > count as u64 || count < 512, "{count}: {common:?}");
+            let alike = |mark: &DigestMark| beyond.iter().all(|other| other.words != mark.words || other == mark);
+            assert!(found.iter().all(alike));
+        }
     }
 
     /// A long run keeps few spans, and they still add up to it.

@@ -246,7 +246,7 @@ impl<W: Worker> Loop<'_, W> {
     fn run(&mut self, parker: &Parker, interrupts: &Interrupts, observer: &mut impl Observer) {
         let mut told = Instant::now();
         loop {
-            self.take(interrupts);
+            self.take(interrupts, observer);
             self.step();
             self.pass_on(observer);
             if matches!(self.session.phase(), Phase::Finished | Phase::Stopped(_)) {
@@ -263,7 +263,7 @@ impl<W: Worker> Loop<'_, W> {
     }
 
     /// Takes in all that has happened.
-    fn take(&mut self, interrupts: &Interrupts) {
+    fn take(&mut self, interrupts: &Interrupts, observer: &mut impl Observer) {
         let begin = Instant::now();
         let now = begin - self.epoch;
         match self.hub.alarm.swap(0, Ordering::AcqRel) {
@@ -283,6 +283,8 @@ impl<W: Worker> Loop<'_, W> {
                 pair.bytes_received += (HEADER_BYTES + 8 * batch.words.len()) as u64;
             }
             self.session.handle(now, from, input);
+            // What the owner objects to counts before what was sent after it.
+            self.report(observer);
         }
         if self.session.poll_timeout().is_some_and(|at| at <= now) {
             self.session.handle_timeout(now);
@@ -317,6 +319,12 @@ impl<W: Worker> Loop<'_, W> {
         if posted {
             self.hub.flush();
         }
+        self.report(observer);
+        self.recorder.borrow_mut().tick();
+    }
+
+    /// Tells the owner what happened.
+    fn report(&mut self, observer: &mut impl Observer) {
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::Started => {
@@ -338,7 +346,6 @@ impl<W: Worker> Loop<'_, W> {
                 }
             }
         }
-        self.recorder.borrow_mut().tick();
     }
 
     /// Waits until something has come in: spins shortly, then sleeps.

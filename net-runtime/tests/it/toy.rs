@@ -219,6 +219,7 @@ pub(crate) fn shards(count: u32, wires: &[Wire], end: i64, credit: i64) -> Vec<(
                 outbound: Arc::new(outbound),
                 lookahead,
                 credit: Ticks(credit),
+                stride: Ticks(1),
             }
         };
         Config {

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::ids::{ActorId, Id, IdVec, NodeId};
 use crate::machine::Link;
 use crate::program::{FrameId, PlannedFiring, ProductId, Program};
-use crate::shard::{Cut, Partition, ShardId};
+use crate::shard::{Partition, ShardId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -207,8 +207,6 @@ pub(super) struct Parts<'p, 'a> {
     pub(super) extent: &'p Extent,
     pub(super) partition: &'p Partition,
     pub(super) shard: ShardId,
-    /// Cuts into this shard.
-    pub(super) incoming: &'p [Cut],
     /// Largest window that is allowed, in ticks.
     pub(super) limit: i64,
     /// Whether an actor's firings must be observed in order.

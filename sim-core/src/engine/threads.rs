@@ -2,8 +2,8 @@
 //!
 //! There is no barrier. A worker runs as far as what it has received allows, publishes its position, and waits only for the
 //! neighbours that it needs. Whoever waits takes what has come in for it, so that nobody waits for room in vain; and
-//! nobody runs far ahead of those that he sends to, so that memory does not grow. The worker that is furthest behind is
-//! never held up: its neighbours have sent all that it needs, and are not behind it.
+//! nobody runs far ahead of those that he sends to, so that memory does not grow. Workers
+//! never wait for each other in a circle: see [`Cut::reach`], and [`Boundary::ahead`] for the other direction.
 
 use super::FiringPanic;
 use super::worker::Shard;
@@ -33,7 +33,8 @@ pub(super) struct Team {
 struct Boundary {
     from: usize,
     to: usize,
-    /// Ticks that the sender may be ahead of the receiver.
+    /// Ticks that the sender may be ahead of the receiver. A circle has at least one such bound, and each of the others on it
+    /// may hold a worker up by less than a window; so a window for each worker is enough.
     ahead: i64,
     words: Vec<AtomicU64>,
     /// Everything sent before this tick is written.
@@ -48,15 +49,18 @@ struct Boundary {
 struct Counter(AtomicU64);
 
 impl Boundary {
-    fn new(cut: &Cut, sender: &Shard<'_>, receiver: &Shard<'_>, metacycle: i64) -> Self {
+    fn new(cut: &Cut, shards: &[Shard<'_>], metacycle: i64) -> Self {
+        let (sender, receiver) = (&shards[cut.from().index()], &shards[cut.to().index()]);
         let window = sender.window().max(receiver.window());
+        let longest = shards.iter().map(Shard::window).max().unwrap_or(1);
+        let ahead = WINDOWS_AHEAD.saturating_mul(window).max(longest.saturating_mul(shards.len() as i64));
         let frames = cut.frames().len() as i64;
         let words = |ticks: i64| frames.saturating_mul(ticks / metacycle + 2);
         let room = words(cut.lookahead().0.saturating_add(2 * window)).min(RING_WORDS);
         Self {
             from: cut.from().index(),
             to: cut.to().index(),
-            ahead: cut.lookahead().0.min(1 << 40).saturating_add(WINDOWS_AHEAD.saturating_mul(window)),
+            ahead: cut.lookahead().0.min(1 << 40).saturating_add(ahead),
             words: (0..room).map(|_| AtomicU64::new(0)).collect(),
             sent_before: Counter(AtomicU64::new(sender.position().0 as u64)),
             written: Counter::default(),
@@ -107,7 +111,7 @@ impl Team {
             for cut in sender.outgoing() {
                 let number = team.boundaries.len();
                 let to = cut.to().index();
-                team.boundaries.push(Boundary::new(cut, sender, &shards[to], metacycle));
+                team.boundaries.push(Boundary::new(cut, shards, metacycle));
                 team.outgoing[from].push(number);
                 team.incoming[to].push(number);
             }

@@ -45,7 +45,7 @@ pub(super) struct Visit {
 /// The largest window that the calendars and the limit allow; who does what in it is arranged later.
 pub(super) fn choose(parts: &Parts<'_, '_>) -> Window {
     let program = parts.program;
-    let mut ticks = parts.limit;
+    let mut ticks = parts.limit.max(1);
     let mut words = 1;
     for node in parts.nodes() {
         for (_, firing) in program.firings_on(node) {
@@ -58,7 +58,6 @@ pub(super) fn choose(parts: &Parts<'_, '_>) -> Window {
             }
         }
     }
-    ticks = parts.incoming.iter().fold(ticks, |ticks, cut| ticks.min(cut.lookahead().0)).max(1);
     let metacycles = (ticks / program.metacycle).min(METACYCLES).min((RUN_WORDS / words).max(1));
     if metacycles > 0 {
         ticks = metacycles * program.metacycle;

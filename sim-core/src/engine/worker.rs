@@ -21,7 +21,7 @@ use crate::ids::{ChannelId, LinkId, NodeId};
 use crate::program::Program;
 use crate::run::{ChannelOutcome, RunOptions};
 use crate::shard::{Block, Cursor, Cut, Partition, ShardId};
-use crate::time::Tick;
+use crate::time::{Tick, Ticks};
 use std::any::Any;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -136,8 +136,14 @@ pub enum ReceiveError {
     },
 }
 
+/// The most ticks that shard `id` may execute at once.
+fn reach(cuts: &[Cut], id: ShardId) -> Option<Ticks> {
+    cuts.iter().filter(|cut| cut.from() == id || cut.to() == id).filter_map(Cut::reach).min()
+}
+
 impl<'a> Shard<'a> {
-    /// Shard `id` of `partition` at tick 0 of a run.
+    /// Shard `id` of `partition` at tick 0 of a run. It executes at once no more than half of what circles of shards allow
+    /// (see [`Cut::reach`]), so that the words of one half are under way while the other half is executed.
     ///
     /// # Errors
     /// [`EngineError`], all but a panic.
@@ -150,7 +156,10 @@ impl<'a> Shard<'a> {
     ) -> Result<Self, EngineError> {
         let extent = Extent::new(program, options.iterations)?;
         let cuts = Cut::all(program, partition, &extent);
-        Self::with_cuts(app, program, options, partition, id, &extent, &cuts)
+        let half = |reach: Ticks| Ticks((reach.0 / 2).max(1));
+        let window = options.window.into_iter().chain(reach(&cuts, id).map(half)).min();
+        let options = RunOptions { window, ..options.clone() };
+        Self::with_cuts(app, program, &options, partition, id, &extent, &cuts)
     }
 
     pub(super) fn with_cuts(
@@ -170,8 +179,7 @@ impl<'a> Shard<'a> {
             extent,
             partition,
             shard: id,
-            incoming: &incoming,
-            limit: options.window.map_or(i64::MAX, |window| window.0.max(1)),
+            limit: options.window.into_iter().chain(reach(cuts, id)).min().map_or(i64::MAX, |window| window.0.max(1)),
             observed: &|actor| observed[actor],
         };
         let layout = Layout::new(&parts)?;

@@ -1,5 +1,6 @@
 //! The frames that cross from one shard to another.
 
+use super::reach::reaches;
 use super::slack::slacks;
 use super::{Partition, ShardId};
 use crate::engine::Extent;
@@ -23,6 +24,7 @@ pub struct Cut {
     /// Metacycles in which all of them are sent.
     steady: Range<i64>,
     lookahead: Ticks,
+    reach: Option<Ticks>,
     latency: Ticks,
 }
 
@@ -116,6 +118,7 @@ impl Cut {
                     last: 0,
                     steady: i64::MIN..i64::MAX,
                     lookahead: Ticks(i64::MAX),
+                    reach: None,
                     latency: Ticks(i64::MAX),
                 });
                 let end = first + extent.activations(frame.place);
@@ -130,6 +133,10 @@ impl Cut {
         for cut in &mut cuts {
             cut.frames.sort_unstable_by_key(|frame| (frame.slot, frame.link));
         }
+        let waited: Vec<usize> = (0..cuts.len()).filter(|&cut| cuts[cut].lookahead < Ticks(i64::MAX)).collect();
+        let edges = waited.iter().map(|&cut| (cuts[cut].from, cuts[cut].to, cuts[cut].lookahead));
+        let reaches = reaches(&edges.collect::<Vec<_>>());
+        waited.into_iter().zip(reaches).for_each(|(cut, reach)| cuts[cut].reach = reach);
         cuts
     }
 
@@ -156,6 +163,13 @@ impl Cut {
     #[must_use]
     pub fn lookahead(&self) -> Ticks {
         self.lookahead
+    }
+
+    /// The most ticks that the shards at its ends may execute at once without waiting for each other in a circle; `None` if
+    /// what is sent across it never comes back. It is the mean lookahead of the circle with the least.
+    #[must_use]
+    pub fn reach(&self) -> Option<Ticks> {
+        self.reach
     }
 
     /// The least latency of a link of the cut: whoever observes *arrival*, as the end of an epoch does, must have everything

@@ -47,6 +47,8 @@ pub struct CutFlow {
     pub words: u64,
     /// How far the receiver may execute beyond what was sent to it; `None` if it never uses any of it.
     pub lookahead: Option<Ticks>,
+    /// The most ticks that the shards at its ends may execute at once (see [`Cut::reach`]); `None` if it is on no circle.
+    pub reach: Option<Ticks>,
 }
 
 /// How much more the fullest shard has than the mean: 1 is even.
@@ -111,6 +113,12 @@ impl CutMatrix {
         self.cuts.iter().filter_map(|cut| cut.lookahead).min()
     }
 
+    /// The most ticks that any shard may execute at once; `None` if no shard waits for words that follow from its own.
+    #[must_use]
+    pub fn reach(&self) -> Option<Ticks> {
+        self.cuts.iter().filter_map(|cut| cut.reach).min()
+    }
+
     /// What `from` sends to `to`.
     #[must_use]
     pub fn cut(&self, from: ShardId, to: ShardId) -> Option<&CutFlow> {
@@ -126,5 +134,6 @@ fn flow(cut: &Cut) -> CutFlow {
         links: links.len() as u64,
         words: cut.frames().len() as u64,
         lookahead: Some(cut.lookahead()).filter(|&lookahead| lookahead < Ticks(i64::MAX)),
+        reach: cut.reach(),
     }
 }

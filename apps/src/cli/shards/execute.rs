@@ -20,7 +20,7 @@ use super::progress::Teller;
 use super::rank::Rank;
 use super::stop::{not_joined, stopped};
 use crate::hosts::Fleet;
-use crate::sharding::{ShardsReport, window};
+use crate::sharding::ShardsReport;
 use calendars::CalendarSet;
 use net_runtime::engine::{EngineShard, OutcomeParts};
 use net_runtime::proto::rendezvous::Trust;
@@ -72,7 +72,6 @@ impl Shard<'_> {
         let partition = choose(asked.partition.as_deref(), Some(rank.shards), machine, program)?;
         let failed = |error: EngineError| explain::run(&error.into());
         let matrix = CutMatrix::new(machine, program, &partition).map_err(failed)?;
-        let options = RunOptions { window: window(&matrix), ..options.clone() };
         let shards = Shards {
             every: every(asked.checkpoint.checkpoint_every)?,
             checkpoints: asked.checkpoint_folder(),
@@ -110,14 +109,16 @@ impl Shard<'_> {
             end,
             teller: Teller::new(0, launcher),
             figures: BTreeMap::new(),
+            unstored: None,
         };
         let ended = run(membership, &agreement, neighbours, worker, &interrupts, &mut observer);
         let (parts, stored) = observer.parts.take().expect("shard 0 has parts").finish();
         let store = observer.checkpoints.take().and_then(|checkpoints| checkpoints.store);
-        let mut all = std::mem::take(&mut observer.figures);
+        let (mut all, unstored) = (std::mem::take(&mut observer.figures), observer.unstored.take());
         display.end();
         let (figures, tick, failure) = match ended {
-            Ok((_, figures)) => (figures, end, None),
+            // All may have been done when the last checkpoint could not be stored.
+            Ok((_, figures)) => (figures, end, unstored),
             Err((stop, figures)) => {
                 let mut failure = stopped(&stop, 0);
                 if let Some(store) = &store {
@@ -176,7 +177,8 @@ impl Shard<'_> {
         let (worker, neighbours) =
             worker(&app, &program, &options, &shards, id).map_err(|error| explain::run(&error.into()))?;
         let (end, teller, figures) = (worker.end(), Teller::new(rank.rank, launcher), BTreeMap::new());
-        let mut observer = Observed { session, display: None, parts: None, checkpoints: None, end, teller, figures };
+        let (display, parts, checkpoints, unstored) = (None, None, None, None);
+        let mut observer = Observed { session, display, parts, checkpoints, end, teller, figures, unstored };
         let fleet = loaded.fleet().zip(fleet.as_ref());
         let nodes = fleet.map(|(fleet, files)| NodeFolders::new(None, fleet, Some(files))).transpose()?;
         let programs = loaded.fleet().zip(nodes.as_ref());
@@ -316,6 +318,8 @@ struct Observed<'a, 'd> {
     teller: Teller,
     /// On shard 0: what shards have measured.
     figures: BTreeMap<ShardId, Figures>,
+    /// Why a checkpoint is not stored.
+    unstored: Option<Failure>,
 }
 
 impl Observer for Observed<'_, '_> {
@@ -326,7 +330,11 @@ impl Observer for Observed<'_, '_> {
             // Clocks do not go on from a state.
             let Some(checkpoints) = &mut self.checkpoints else { continue };
             let kept = checkpoints.store().and_then(|store| store.commit(&Start::State(Box::new(snapshot))));
-            kept.map_err(|failure| (Cause::Storage, failure.to_string()))?;
+            if let Err(failure) = kept {
+                let message = failure.to_string();
+                self.unstored = Some(failure);
+                return Err((Cause::Storage, message));
+            }
         }
         Ok(())
     }

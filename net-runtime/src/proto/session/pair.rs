@@ -9,6 +9,7 @@ use sim_core::{Tick, Ticks};
 pub(super) struct Pair {
     lookahead: Option<Ticks>,
     credit: Ticks,
+    stride: Ticks,
     /// Everything sent before it has been announced, or is announced with the words that wait.
     known_before: Tick,
     /// What the neighbour was last told.
@@ -22,11 +23,12 @@ impl Pair {
     /// At tick `start`, before anything is sent.
     pub(super) fn new(neighbour: &Neighbour, start: Tick) -> Self {
         assert!(neighbour.credit >= Ticks(1), "a shard may always execute as far as its neighbours and one tick more");
-        let Neighbour { lookahead, credit, .. } = *neighbour;
+        let Neighbour { lookahead, credit, stride, .. } = *neighbour;
         let words = Vec::new();
         Self {
             lookahead,
             credit,
+            stride,
             known_before: start,
             announced: (start, start),
             words,
@@ -68,14 +70,15 @@ impl Pair {
         self.known_before = send(&mut self.words);
     }
 
-    /// What should be sent now, if anything. Words go at once; bounds go with them, when they are worth a message of their
-    /// own, and when this shard is about to be idle.
+    /// What should be sent now, if anything. Words go when a stride is complete; bounds go with them, when they are worth a
+    /// message of their own, and when this shard is about to be idle.
     pub(super) fn flush(&mut self, position: Tick, end: Tick, idle: bool) -> Option<Batch> {
         let news = (self.known_before, position);
         let far = |span: Ticks, reach: Ticks| 2 * span.0 >= reach.0.max(2);
         let worth = self.lookahead.is_some_and(|reach| far(news.0 - self.announced.0, reach))
             || far(news.1 - self.announced.1, self.credit);
-        if news == self.announced || !(idle || worth || position == end || !self.words.is_empty()) {
+        let complete = !self.words.is_empty() && news.0 - self.announced.0 >= self.stride;
+        if news == self.announced || !(idle || worth || position == end || complete) {
             return None;
         }
         self.announced = news;
