@@ -257,7 +257,7 @@ fn killed(name: &str, kills: u64, iterations: u64) {
 
 #[test]
 fn a_killed_run_goes_on() {
-    killed("checkpoints_killed", 2, 250);
+    killed("checkpoints_killed", 2, 600);
 }
 
 #[test]

@@ -281,3 +281,34 @@ fn who_may_not_take_part_is_refused_and_the_others_go_on() {
         assert_eq!(shards.end(rank).0, Some(0));
     }
 }
+
+/// Kibibytes of memory, and descriptors, that a process holds.
+fn held(pid: u32) -> (u64, usize) {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let memory = memory.trim_end_matches("kB").trim().parse().unwrap();
+    (memory, fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count())
+}
+
+/// Ten minutes, or `TIDELOCK_SOAK` seconds: memory and descriptors stay as they are after the first tenth.
+#[test]
+#[ignore = "takes ten minutes"]
+fn a_long_run_holds_no_more_than_a_short_one() {
+    let seconds = std::env::var("TIDELOCK_SOAK").map_or(600, |seconds| seconds.parse().unwrap());
+    let shards = Shards::start("shards_soak", 3, &format!("-n {LONG}"));
+    shards.under_way();
+    let look = || -> Vec<(u64, usize)> { shards.children.iter().map(|child| held(child.id())).collect() };
+    std::thread::sleep(SECOND * seconds / 10);
+    let early = look();
+    // The most of several looks: what is under way comes and goes.
+    let mut late = look();
+    for _ in 0..90 {
+        std::thread::sleep(SECOND * seconds / 100);
+        late = late.into_iter().zip(look()).map(|(a, b)| (a.0.max(b.0), a.1.max(b.1))).collect();
+    }
+    for (rank, (early, late)) in early.iter().zip(&late).enumerate() {
+        println!("shard {rank}: {} KiB, {} descriptors; then at most {} KiB, {}", early.0, early.1, late.0, late.1);
+        assert!(late.0 <= early.0 + early.0 / 20 + 2048, "shard {rank}: {early:?} then {late:?}");
+        assert!(late.1 <= early.1, "shard {rank}: {early:?} then {late:?}");
+    }
+}
