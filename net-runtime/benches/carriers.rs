@@ -5,9 +5,6 @@
 //! ahead. A round trip is two windows. All carriers take turns, several times, and each figure is a median: ratios within a
 //! row mean something, absolute times do not travel.
 
-use net_runtime::proto::rendezvous::{Secret, Trust};
-use net_runtime::proto::{Cause, Neighbour, Schedule, ShardId, Worker};
-use net_runtime::quic::{Agreement, Files, Identity, Interrupts, Observer, Options, Port, host, join, run};
 use sim_core::{Tick, Ticks};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -17,6 +14,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+use tidelock_net_runtime::proto::rendezvous::{Secret, Trust};
+use tidelock_net_runtime::proto::{Cause, Neighbour, Schedule, ShardId, Worker};
+use tidelock_net_runtime::quic::{Agreement, Files, Identity, Interrupts, Observer, Options, Port, host, join, run};
 
 /// Bytes of a window, and how many windows are measured at once.
 const SIZES: [(usize, u64); 4] = [(64, 8_000), (1 << 10, 8_000), (1 << 16, 1_500), (1 << 20, 120)];
@@ -43,7 +43,7 @@ fn main() {
         }
         let [quic, tcp, on_tcp, in_memory] = all.map(|times| median(times) * 2e6);
         let ratio = median(ratios);
-        println!("{:>33} {quic:>8.1} {tcp:>8.1} {ratio:>11.2} {on_tcp:>12.1} {in_memory:>14.1}", bytes);
+        println!("{bytes:>33} {quic:>8.1} {tcp:>8.1} {ratio:>11.2} {on_tcp:>12.1} {in_memory:>14.1}");
     }
 }
 

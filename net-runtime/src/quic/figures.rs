@@ -193,7 +193,7 @@ impl PairFigures {
 /// A checksum of words in order, which tells corruption from none; it is no proof against somebody who wants to deceive.
 ///
 /// Word i goes into lane i mod 4, d ← rotate((d ^ w) · m, 29), so that processors do four at once. Marks are left after
-/// every `stride` words, which doubles when there are [`MARKS`], so that two that do not count equally far still compare.
+/// every `stride` words, which doubles when there are 16, so that two that do not count equally far still compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WordsDigest {
     lanes: [u64; 4],
@@ -218,7 +218,7 @@ impl WordsDigest {
             let room = self.stride - self.words % self.stride;
             let (now, later) = words.split_at(words.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
             self.mix(now);
-            if self.words % self.stride == 0 {
+            if self.words.is_multiple_of(self.stride) {
                 self.mark();
             }
             words = later;
@@ -229,9 +229,9 @@ impl WordsDigest {
         if self.marks.len() == MARKS {
             self.stride *= 2;
             let stride = self.stride;
-            self.marks.retain(|(words, _)| words % stride == 0);
+            self.marks.retain(|(words, _)| words.is_multiple_of(stride));
         }
-        if self.words % self.stride == 0 {
+        if self.words.is_multiple_of(self.stride) {
             self.marks.push((self.words, self.value()));
         }
     }

@@ -79,12 +79,12 @@ impl Shard<'_> {
             partition: partition.clone(),
         };
         progressed.checkpoints = Some(shards.checkpoints.clone());
-        let files = spec::files(asked, loaded, machine, calendars, &options, Some(&shards))?;
+        let files = spec::files(asked, loaded, machine, calendars, options, Some(&shards))?;
         let agreement =
             Agreement { build, configuration: spec::configuration(&files), calendars: *program.identity(), seed: 0 };
         manifest.iter().try_for_each(|manifest| manifest.check(&agreement))?;
-        let (worker, neighbours) = worker(app, program, &options, &shards, ShardId(0)).map_err(failed)?;
-        let mut parts = OutcomeParts::new(app, program, &options, &partition).map_err(failed)?;
+        let (worker, neighbours) = worker(app, program, options, &shards, ShardId(0)).map_err(failed)?;
+        let mut parts = OutcomeParts::new(app, program, options, &partition).map_err(failed)?;
         shards.start.iter().try_for_each(|snapshot| parts.restore(snapshot)).map_err(failed)?;
         let end = worker.end();
         let carried = carried(ready, end)?;
