@@ -1,5 +1,6 @@
 //! What an exchange of words costs, by who carries it: the window protocol over QUIC, the same words over plain TCP, and over
-//! MPI, in shared memory and on TCP. `cargo bench -p tidelock-net-runtime`; MPI needs `mpicc` and `mpirun`.
+//! MPI, in shared memory and on TCP. `cargo bench -p tidelock-net-runtime`; MPI needs `mpicc` and `mpirun`. A
+//! number as an argument is the only size that is measured.
 //!
 //! Two shards send each other the words of a window and wait for those of the other's: nothing is computed, and nobody is
 //! ahead. A round trip is two windows. All carriers take turns, several times, and each figure is a median: ratios within a
@@ -28,7 +29,8 @@ fn main() {
         println!("without MPI: {reason}");
     }
     println!("round trip in µs            bytes     QUIC      TCP  QUIC ÷ TCP   MPI on TCP  MPI in memory");
-    for (bytes, windows) in SIZES {
+    let only = std::env::args().find_map(|word| word.parse::<usize>().ok());
+    for (bytes, windows) in SIZES.into_iter().filter(|(bytes, _)| only.is_none_or(|only| only == *bytes)) {
         let mut all: [Vec<f64>; 4] = Default::default();
         let mut ratios = Vec::new();
         for _ in 0..REPEATS {

@@ -112,7 +112,10 @@ impl Port {
         let pins = Arc::new(RwLock::new(Pins::These(Vec::new())));
         let io = Io::start()?;
         let _context = io.handle.enter();
-        let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime))?;
+        let mut config = EndpointConfig::default();
+        // Nobody sends larger packets than the other side says it takes.
+        config.max_udp_payload_size(MTU_MAX).expect("it is a size that QUIC knows");
+        let endpoint = Endpoint::new(config, None, socket, Arc::new(TokioRuntime))?;
         Ok(Self { identity, endpoint, options, pins, transport, io })
     }
 
