@@ -26,6 +26,8 @@ pub(crate) enum Object {
     Directory(Listing),
     /// An endless file of random bytes.
     Random,
+    /// An endless file of zeros.
+    Zero,
     /// `eventfd`.
     Event(Counter),
     /// `timerfd`.

@@ -31,6 +31,7 @@ impl Kernel {
                 Ok(Flow::Native(After::Open { close_on_exec, flags }))
             }
             Policy::Random => Ok(self.install(Object::Random, flags, close_on_exec)),
+            Policy::Zero => Ok(self.install(Object::Zero, flags, close_on_exec)),
             Policy::Identifier if !self.config.switches.random_files => {
                 Ok(Flow::Native(After::Open { close_on_exec, flags }))
             }
@@ -62,6 +63,7 @@ impl Kernel {
             Object::File => Ok(Flow::Native(After::Nothing)),
             Object::Directory(_) => Err(Errno::EISDIR),
             Object::Random => self.read_random(caller, buffers),
+            Object::Zero => self.read_endless(caller, buffers, |_, piece| piece.fill(0)),
             Object::Event(_) | Object::Timer(_) => {
                 let Some((address, length)) = buffers.first() else { return Err(Errno::EINVAL) };
                 self.read_count(caller, fd, address, length)
@@ -100,11 +102,22 @@ impl Kernel {
     }
 
     fn read_random(&mut self, caller: Caller, buffers: &Buffers) -> Outcome {
-        let length = buffers.length().min(crate::memory::LONGEST);
-        let mut bytes = vec![0; length as usize];
-        self.random.fill(&mut bytes);
-        self.scatter(caller, buffers, &bytes)?;
-        Ok(Flow::Return(length as i64))
+        self.read_endless(caller, buffers, |kernel, piece| kernel.random.fill(piece))
+    }
+
+    /// Fills `buffers`, piece by piece; no more of them than the host's kernel does at once.
+    fn read_endless(&mut self, caller: Caller, buffers: &Buffers, fill: impl Fn(&mut Self, &mut [u8])) -> Outcome {
+        const MOST: u64 = 0x7FFF_F000;
+        let total = buffers.length().min(MOST);
+        let mut piece = vec![0; total.min(crate::memory::LONGEST) as usize];
+        let mut done = 0;
+        while done < total {
+            let piece = &mut piece[..(total - done).min(crate::memory::LONGEST) as usize];
+            fill(self, piece);
+            self.scatter(caller, &buffers.after(done), piece)?;
+            done += piece.len() as u64;
+        }
+        Ok(Flow::Return(done as i64))
     }
 
     pub(super) fn getrandom(&mut self, caller: Caller, address: u64, length: u64) -> Outcome {
@@ -121,7 +134,7 @@ impl Kernel {
                 self.written = self.gather(caller, buffers, 0)?;
                 Ok(Flow::Native(After::Nothing))
             }
-            Object::Random => Ok(Flow::Return(buffers.length() as i64)),
+            Object::Random | Object::Zero => Ok(Flow::Return(buffers.length() as i64)),
             Object::Event(_) => {
                 let bytes = self.gather(caller, buffers, 0)?;
                 self.add_count(caller, fd, &bytes)
@@ -190,7 +203,7 @@ impl Kernel {
         match &mut self.description_mut(id).object {
             Object::File => Ok(Flow::Native(After::Nothing)),
             Object::Directory(listing) => listing.seek(offset, whence),
-            Object::Random => Ok(Flow::Return(0)),
+            Object::Random | Object::Zero => Ok(Flow::Return(0)),
             _ => Err(Errno::ESPIPE),
         }
     }

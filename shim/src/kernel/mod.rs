@@ -246,6 +246,11 @@ impl Kernel {
         self.changes += 1;
     }
 
+    /// How often that was noted.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// A number that orders waiters.
     pub(crate) fn next_sequence(&mut self) -> u64 {
         self.sequence += 1;

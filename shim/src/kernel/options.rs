@@ -13,7 +13,73 @@ pub(crate) struct Options {
     pub(super) receive_timeout: Option<Nanos>,
     pub(super) send_timeout: Option<Nanos>,
     pub(super) error: Option<Errno>,
-    values: BTreeMap<(i32, i32), u32>,
+    values: BTreeMap<(i32, i32), Vec<u8>>,
+}
+
+/// Options that are kept without any effect, by level.
+const KEPT: [(i32, &[i32]); 3] = [
+    (
+        libc::SOL_SOCKET,
+        &[
+            libc::SO_REUSEADDR,
+            libc::SO_REUSEPORT,
+            libc::SO_KEEPALIVE,
+            libc::SO_BROADCAST,
+            libc::SO_DONTROUTE,
+            libc::SO_OOBINLINE,
+            libc::SO_PRIORITY,
+            libc::SO_LINGER,
+            libc::SO_SNDBUF,
+            libc::SO_RCVBUF,
+            libc::SO_RCVLOWAT,
+            libc::SO_PASSCRED,
+            libc::SO_TIMESTAMP,
+            libc::SO_NO_CHECK,
+            libc::SO_BUSY_POLL,
+            libc::SO_MAX_PACING_RATE,
+            libc::SO_ZEROCOPY,
+        ],
+    ),
+    (
+        libc::IPPROTO_TCP,
+        &[
+            libc::TCP_NODELAY,
+            libc::TCP_MAXSEG,
+            libc::TCP_CORK,
+            libc::TCP_KEEPIDLE,
+            libc::TCP_KEEPINTVL,
+            libc::TCP_KEEPCNT,
+            libc::TCP_SYNCNT,
+            libc::TCP_LINGER2,
+            libc::TCP_DEFER_ACCEPT,
+            libc::TCP_WINDOW_CLAMP,
+            libc::TCP_QUICKACK,
+            libc::TCP_CONGESTION,
+            libc::TCP_USER_TIMEOUT,
+            libc::TCP_FASTOPEN,
+            libc::TCP_FASTOPEN_CONNECT,
+            libc::TCP_NOTSENT_LOWAT,
+        ],
+    ),
+    (
+        libc::IPPROTO_IP,
+        &[
+            libc::IP_TOS,
+            libc::IP_TTL,
+            libc::IP_MTU_DISCOVER,
+            libc::IP_RECVERR,
+            libc::IP_RECVTOS,
+            libc::IP_RECVTTL,
+            libc::IP_FREEBIND,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+        ],
+    ),
+];
+
+/// Whether an option is one of those, and how many bytes it has.
+fn kept(level: i32, name: i32) -> Option<u64> {
+    let known = KEPT.iter().any(|(of, names)| *of == level && names.contains(&name));
+    known.then_some(if (level, name) == (libc::SOL_SOCKET, libc::SO_LINGER) { 8 } else { 4 })
 }
 
 impl Kernel {
@@ -45,13 +111,12 @@ impl Kernel {
                     _ => options.send_timeout = time,
                 }
             }
-            (libc::SOL_SOCKET | libc::IPPROTO_TCP | libc::IPPROTO_IP, _) => {
-                let mut bytes = [0; 4];
-                let given = self.memory(caller.pid).bytes(value, length.min(4))?;
-                bytes[..given.len()].copy_from_slice(&given);
-                self.options(caller, fd)?.values.insert((level, name), u32::from_le_bytes(bytes));
+            _ => {
+                let size = kept(level, name).ok_or(Errno::ENOPROTOOPT)?;
+                let mut bytes = self.memory(caller.pid).bytes(value, length.min(size))?;
+                bytes.resize(size as usize, 0);
+                self.options(caller, fd)?.values.insert((level, name), bytes);
             }
-            _ => return Err(Errno::ENOPROTOOPT),
         }
         Ok(Flow::Return(0))
     }
@@ -64,7 +129,8 @@ impl Kernel {
         value: u64,
         length_at: u64,
     ) -> Outcome {
-        let set = self.options(caller, fd)?.values.get(&(level, name)).copied();
+        let kept_bytes = self.options(caller, fd)?.values.get(&(level, name)).cloned();
+        let set = kept_bytes.as_ref().and_then(|bytes| Some(u32::from_le_bytes(*bytes.first_chunk()?)));
         let id = self.description_id(caller, fd)?;
         let memory = self.memory(caller.pid);
         let room = memory.u32(length_at)? as usize;
@@ -114,8 +180,14 @@ impl Kernel {
                 memory.put_u32(length_at, name.len().min(room) as u32)?;
                 return Ok(Flow::Return(0));
             }
-            (libc::SOL_SOCKET | libc::IPPROTO_TCP | libc::IPPROTO_IP, _) => set.unwrap_or(0),
-            _ => return Err(Errno::ENOPROTOOPT),
+            _ => {
+                let size = kept(level, name).ok_or(Errno::ENOPROTOOPT)?;
+                let bytes = kept_bytes.unwrap_or_else(|| vec![0; size as usize]);
+                let told = &bytes[..bytes.len().min(room)];
+                memory.write(value, told)?;
+                memory.put_u32(length_at, told.len() as u32)?;
+                return Ok(Flow::Return(0));
+            }
         };
         let bytes = number.to_le_bytes();
         memory.write(value, &bytes[..room.min(4)])?;

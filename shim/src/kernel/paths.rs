@@ -16,6 +16,8 @@ pub(super) enum Policy {
     Absent,
     /// Random bytes without end.
     Random,
+    /// Zeros without end. The host gives a page of them to whoever a signal waits for, as it does while it is traced.
+    Zero,
     /// A random identifier, another one at every opening.
     Identifier,
     /// A file of ours.
@@ -78,6 +80,7 @@ pub(super) fn policy(path: &[u8]) -> Policy {
     let Ok(path) = std::str::from_utf8(path) else { return Policy::Host };
     match path {
         "/dev/random" | "/dev/urandom" => Policy::Random,
+        "/dev/zero" => Policy::Zero,
         "/proc/sys/kernel/random/uuid" | "/proc/sys/kernel/random/boot_id" => Policy::Identifier,
         "/proc/sys/kernel/random/entropy_avail" | "/proc/sys/kernel/random/poolsize" => {
             Policy::Content(Content::Entropy)

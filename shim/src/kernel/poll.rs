@@ -19,7 +19,7 @@ impl Kernel {
     pub(super) fn readiness(&self, id: DescriptionId) -> u32 {
         let when = |holds: bool, bits: u32| if holds { bits } else { 0 };
         match &self.description(id).object {
-            Object::File | Object::Directory(_) | Object::Random => IN | OUT,
+            Object::File | Object::Directory(_) | Object::Random | Object::Zero => IN | OUT,
             Object::Event(counter) => when(counter.value > 0, IN) | when(!counter.is_full(), OUT),
             Object::Timer(timer) => when(timer.unread > 0, IN),
             Object::Epoll(epoll) => when(self.has_event(epoll), IN),

@@ -47,7 +47,7 @@ impl Kernel {
         let id = self.description_id(caller, fd)?;
         let kind = match &self.description(id).object {
             Object::File | Object::Directory(_) => return Ok(Flow::Native(After::Status { address, extended: false })),
-            Object::Random => libc::S_IFCHR,
+            Object::Random | Object::Zero => libc::S_IFCHR,
             Object::PipeReader(_) | Object::PipeWriter(_) => libc::S_IFIFO,
             Object::Datagram(_) | Object::Stream(_) => libc::S_IFSOCK,
             Object::Event(_) | Object::Timer(_) | Object::Epoll(_) => 0,

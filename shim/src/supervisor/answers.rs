@@ -8,15 +8,17 @@ use nix::errno::Errno;
 use std::os::fd::AsFd;
 
 impl Supervisor {
-    /// Attempts a call of `tid`; false if it has to wait.
+    /// Attempts a call of `tid`; false if it has to wait and nothing has happened for which others may wait.
     pub(super) fn attempt(&mut self, tid: Tid, call: Call, mut attempt: Attempt) -> Result<bool, HostError> {
         let caller = Caller { tid, pid: self.kernel.threads[&tid].pid };
         self.kernel.written.clear();
+        let before = self.kernel.changes();
         let outcome = self.kernel.attempt(caller, &call, &mut attempt);
         self.raise(caller)?;
         match outcome {
             Err(errno) => self.finish(caller, &call, -(errno as i64)).map(|()| true),
-            Ok(flow) => self.follow(caller, call, attempt, flow),
+            // Who writes more than there is room for moves some of it, and waits again.
+            Ok(flow) => Ok(self.follow(caller, call, attempt, flow)? || self.kernel.changes() != before),
         }
     }
 

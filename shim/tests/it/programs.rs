@@ -106,6 +106,16 @@ fn a_web_server_and_three_clients() {
     }
 }
 
+/// However much is written and read at once: pipes hold 64 KiB.
+#[test]
+fn long_writes_and_reads() {
+    if can_host() {
+        let script = "dd if=/dev/zero bs=1M count=2 2>log | wc -c; dd if=/dev/urandom bs=3M count=1 2>log | wc -c; \
+                      dd if=/dev/zero of=file bs=5M count=1 2>log; dd if=file bs=5M 2>log | wc -c";
+        assert_eq!(shell(TIMES, script).stdout, "2097152\n3145728\n5242880\n");
+    }
+}
+
 const NETCAT: &str = "nc -l 127.0.0.1 5000 & sleep 1; echo hello | nc -N 127.0.0.1 5000; wait";
 
 #[test]

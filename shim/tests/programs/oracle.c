@@ -194,6 +194,25 @@ static void epolls(void) {
     SHOW(close(ep));
 }
 
+static void options(int fd) {
+    struct linger linger = {1, 7}, found = {0, 0};
+    int value = 1;
+    socklen_t length = sizeof found;
+    SHOW(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
+    SHOW(getsockopt(fd, SOL_SOCKET, SO_LINGER, &found, &length));
+    printf("%d %d %d\n", (int)length, found.l_onoff, found.l_linger);
+    linger.l_onoff = 0;
+    SHOW(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
+    SHOW(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value));
+    value = 0, length = sizeof value;
+    SHOW(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &length));
+    printf("%d %d\n", (int)length, value);
+    SHOW(setsockopt(fd, SOL_SOCKET, 9999, &value, sizeof value));
+    SHOW(getsockopt(fd, SOL_SOCKET, 9999, &value, &length));
+    SHOW(setsockopt(fd, IPPROTO_TCP, 9999, &value, sizeof value));
+    SHOW(getsockopt(fd, IPPROTO_TCP, 9999, &value, &length));
+}
+
 static void streams(void) {
     section("tcp");
     int server, client, peer, value, one = 1, ep;
@@ -203,6 +222,7 @@ static void streams(void) {
     char buffer[64];
     SHOW(server = socket(AF_INET, SOCK_STREAM, 0));
     SHOW(setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one));
+    options(server);
     SHOW(accept(server, NULL, NULL));
     SHOW(bind(server, (void *)&address, sizeof address));
     SHOW(bind(server, (void *)&address, sizeof address));
