@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 /// Words of a cut that may wait at its receiver, about.
 const CREDIT_WORDS: u64 = 1 << 18;
-/// Metacycles of the longest window of an engine. Of a circle of shards that wait for words or for room, at least one waits
-/// for room; with room for a window of each shard they never all wait.
-const LONGEST_WINDOW: u64 = 16;
+/// Twice the metacycles of the longest window of an engine. Of a circle of shards that wait for words or for room, at least one
+/// waits for room; with room for a window of each shard, and what is held back, they never all wait.
+const LONGEST_WINDOW: u64 = 32;
 /// Where words are not waited for by shards that one waits for oneself, they go in so many parts of the room that there is.
 const STRIDES: i64 = 8;
 

@@ -358,7 +358,10 @@ impl Run {
         let hosts =
             fleet.zip(nodes).map(|(fleet, nodes)| hosts::conclude(session, fleet, nodes, &mut executed.failure));
         let json = resumed.as_ref().map(|known| ResumedJson::new(known.start.as_ref(), app));
-        let mut json = summary(&prepared, app, &executed.outcome, display.elapsed(), json);
+        // Shards execute from when all of them stand ready.
+        let together = executed.shards.as_ref().map(|shards| Duration::from_secs_f64(shards.rates.seconds));
+        let took = together.unwrap_or_else(|| display.elapsed());
+        let mut json = summary(&prepared, app, &executed.outcome, took, json);
         json.threads = executed.workers;
         json.engine_bytes_per_node = executed.bytes as f64 / prepared.machine.nodes().len() as f64;
         (json.clocks, json.hosts) = (executed.clocks, hosts);

@@ -73,9 +73,9 @@ impl Hub {
 
     /// For the thread that computes: what has come in.
     pub(super) fn take(&self) -> Option<(ShardId, Input)> {
-        let was_full = self.inbox.is_full();
         let item = self.inbox.pop();
-        if was_full {
+        // Whoever waits for room may have found none after this thread last looked: so it is told every time.
+        if item.is_some() {
             self.room.notify_waiters();
         }
         item

@@ -142,8 +142,7 @@ fn reach(cuts: &[Cut], id: ShardId) -> Option<Ticks> {
 }
 
 impl<'a> Shard<'a> {
-    /// Shard `id` of `partition` at tick 0 of a run. It executes at once no more than half of what circles of shards allow
-    /// (see [`Cut::reach`]), so that the words of one half are under way while the other half is executed.
+    /// Shard `id` of `partition` at tick 0 of a run.
     ///
     /// # Errors
     /// [`EngineError`], all but a panic.
@@ -156,10 +155,7 @@ impl<'a> Shard<'a> {
     ) -> Result<Self, EngineError> {
         let extent = Extent::new(program, options.iterations)?;
         let cuts = Cut::all(program, partition, &extent);
-        let half = |reach: Ticks| Ticks((reach.0 / 2).max(1));
-        let window = options.window.into_iter().chain(reach(&cuts, id).map(half)).min();
-        let options = RunOptions { window, ..options.clone() };
-        Self::with_cuts(app, program, &options, partition, id, &extent, &cuts)
+        Self::with_cuts(app, program, options, partition, id, &extent, &cuts)
     }
 
     pub(super) fn with_cuts(

@@ -71,14 +71,17 @@ impl Pair {
     }
 
     /// What should be sent now, if anything. Words go when a stride is complete; bounds go with them, when they are worth a
-    /// message of their own, and when this shard is about to be idle.
+    /// message of their own, and when this shard is about to be idle: then the neighbour may wait for words that are not
+    /// sent, but hardly for room, of which a little may be held back.
     pub(super) fn flush(&mut self, position: Tick, end: Tick, idle: bool) -> Option<Batch> {
         let news = (self.known_before, position);
         let far = |span: Ticks, reach: Ticks| 2 * span.0 >= reach.0.max(2);
         let worth = self.lookahead.is_some_and(|reach| far(news.0 - self.announced.0, reach))
             || far(news.1 - self.announced.1, self.credit);
+        let awaited = (self.lookahead.is_some() && news.0 != self.announced.0)
+            || 16 * (news.1 - self.announced.1).0 >= self.credit.0;
         let complete = !self.words.is_empty() && news.0 - self.announced.0 >= self.stride;
-        if news == self.announced || !(idle || worth || position == end || complete) {
+        if news == self.announced || !((idle && awaited) || worth || position == end || complete) {
             return None;
         }
         self.announced = news;
