@@ -513,7 +513,8 @@ proptest! {
                 let anew = Femtos::nanos(if link.0 == 0 && stop > down { down * 1_000_000 + 400_003 } else { 0 });
                 let (mut stored, mut since) = (i64::MIN, anew);
                 let events = engine.first_events().iter().filter(|event| event.node == engine.target(link));
-                for event in events.filter(|event| event.measured_at >= anew) {
+                // A change takes effect on what acts at its time or later, also if it was measured before.
+                for event in events.filter(|event| event.acted_at >= anew) {
                     if event.reading.abs_diff(stored) > margin.unsigned_abs() {
                         (stored, since) = (event.reading, event.measured_at);
                     }
