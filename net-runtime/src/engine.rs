@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use sim_core::digest::{ChannelDigest, Root, epoch_ticks};
 use sim_core::engine::{
     EngineError, EpochPart, FiringPanic, Gathering, ReceiveError, Shard, ShardState, Snapshot, SpreadTokens,
+    WINDOW_METACYCLES,
 };
 use sim_core::program::Program;
 use sim_core::shard::{Cut, Partition};
@@ -15,9 +16,9 @@ use std::sync::Arc;
 
 /// Words of a cut that may wait at its receiver, about.
 const CREDIT_WORDS: u64 = 1 << 18;
-/// Twice the metacycles of the longest window of an engine. Of a circle of shards that wait for words or for room, at least one
-/// waits for room; with room for a window of each shard, and what is held back, they never all wait.
-const LONGEST_WINDOW: u64 = 32;
+/// Windows of every shard that a shard may be ahead of its neighbours, at least. Of a circle of shards that wait for words or
+/// for room, at least one waits for room; with room for a window of each shard, and what is held back, they never all wait.
+const CREDIT_WINDOWS: u32 = 2;
 /// Where words are not waited for by shards that one waits for oneself, they go in so many parts of the room that there is.
 const STRIDES: i64 = 8;
 
@@ -208,7 +209,8 @@ fn neighbours(shard: &Shard<'_>, metacycle: i64, shards: u32) -> Vec<Neighbour> 
     let neighbour = |(id, (inbound, outbound)): (ShardId, (Option<&Cut>, Option<&Cut>))| {
         // Both sides count the same frames, so that they find the same credit.
         let frames = [inbound, outbound].into_iter().flatten().map(|cut| cut.frames().len() as u64).max();
-        let metacycles = (CREDIT_WORDS / frames.unwrap_or(0).max(1)).max(LONGEST_WINDOW * u64::from(shards).max(2));
+        let least = u64::from(CREDIT_WINDOWS * WINDOW_METACYCLES) * u64::from(shards);
+        let metacycles = (CREDIT_WORDS / frames.unwrap_or(0).max(1)).max(least);
         let credit = i64::try_from(metacycles).unwrap_or(i64::MAX).saturating_mul(metacycle).min(1 << 60);
         let circle = outbound.is_some_and(|cut| cut.reach().is_some());
         Neighbour {

@@ -120,9 +120,7 @@ pub fn calendar_svg(scene: &CalendarScene) -> Vec<String> {
 /// # Errors
 /// [`PictureError`].
 pub fn topology(scene: &TopologyScene, path: &Path) -> Result<PathBuf, PictureError> {
-    let format = Format::of(path)?;
-    write(&topology::draw::canvas(scene), format, path)?;
-    Ok(path.to_owned())
+    page(path, || topology::draw::canvas(scene))
 }
 
 /// The machine of `scene` as an SVG document.
@@ -136,9 +134,7 @@ pub fn topology_svg(scene: &TopologyScene) -> String {
 /// # Errors
 /// [`PictureError`].
 pub fn clocks(scene: &ClocksScene, path: &Path) -> Result<PathBuf, PictureError> {
-    let format = Format::of(path)?;
-    write(&clocks::draw::canvas(scene), format, path)?;
-    Ok(path.to_owned())
+    page(path, || clocks::draw::canvas(scene))
 }
 
 /// How clocks converge as an SVG document.
@@ -152,15 +148,20 @@ pub fn clocks_svg(scene: &ClocksScene) -> String {
 /// # Errors
 /// [`PictureError`].
 pub fn shards(scene: &ShardsScene, path: &Path) -> Result<PathBuf, PictureError> {
-    let format = Format::of(path)?;
-    write(&shards::draw::canvas(scene), format, path)?;
-    Ok(path.to_owned())
+    page(path, || shards::draw::canvas(scene))
 }
 
 /// A run in shards as an SVG document.
 #[must_use]
 pub fn shards_svg(scene: &ShardsScene) -> String {
     svg::render(&shards::draw::canvas(scene))
+}
+
+/// Draws a picture of one page, if its format is known.
+fn page(path: &Path, draw: impl FnOnce() -> Canvas) -> Result<PathBuf, PictureError> {
+    let format = Format::of(path)?;
+    write(&draw(), format, path)?;
+    Ok(path.to_owned())
 }
 
 /// The file of page `page` (from 1): the first one has the path as given.

@@ -1,8 +1,8 @@
 //! One shard's side of a run: executes its worker as far as is safe, and keeps its neighbours and shard 0 informed.
 //!
 //! There is no barrier and nobody on the critical path: a shard runs ahead of each neighbour by what the calendars allow
-//! (see [`Worker`]), and by no more than the credit of the pair. The shard that is furthest behind can always go
-//! on once what was sent has arrived, so nobody waits forever. Shard 0 only starts the run, gathers parts of the result,
+//! (see [`Worker`]), and by no more than the credit of the pair. Workers never wait for each other in a circle, so that
+//! somebody can always go on once what was sent has arrived. Shard 0 only starts the run, gathers parts of the result,
 //! and ends it; it is the one that names the reason when the run cannot go on, so that all give the same.
 //!
 //! A driver feeds [`handle`](Session::handle) and [`handle_timeout`](Session::handle_timeout), calls

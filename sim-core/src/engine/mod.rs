@@ -30,6 +30,7 @@ pub use hot::RING_BYTES_PER_FRAME;
 pub use observe::SpreadTokens;
 pub use snapshot::{RestoreError, Sections, ShardState, Snapshot, SnapshotError};
 pub use trace::{Event, What};
+pub use window::WINDOW_METACYCLES;
 pub use worker::{ReceiveError, Shard};
 
 use crate::app::App;

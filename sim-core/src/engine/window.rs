@@ -8,7 +8,7 @@ use super::layout::{FiringShape, NodePlan, Parts, Shape};
 use std::ops::Range;
 
 /// Metacycles per window, at most: what a visit costs once is spread over so many, and rings grow with them.
-const METACYCLES: i64 = 16;
+pub const WINDOW_METACYCLES: u32 = 16;
 /// Words that a run of firings reads or writes, at most.
 const RUN_WORDS: i64 = 1 << 12;
 
@@ -45,7 +45,7 @@ pub(super) struct Visit {
 /// The largest window that the calendars and the limit allow; who does what in it is arranged later.
 pub(super) fn choose(parts: &Parts<'_, '_>) -> Window {
     let program = parts.program;
-    let mut ticks = parts.limit.max(1);
+    let mut ticks = parts.limit;
     let mut words = 1;
     for node in parts.nodes() {
         for (_, firing) in program.firings_on(node) {
@@ -58,7 +58,8 @@ pub(super) fn choose(parts: &Parts<'_, '_>) -> Window {
             }
         }
     }
-    let metacycles = (ticks / program.metacycle).min(METACYCLES).min((RUN_WORDS / words).max(1));
+    ticks = ticks.max(1);
+    let metacycles = (ticks / program.metacycle).min(i64::from(WINDOW_METACYCLES)).min((RUN_WORDS / words).max(1));
     if metacycles > 0 {
         ticks = metacycles * program.metacycle;
     }

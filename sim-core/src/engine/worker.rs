@@ -175,7 +175,7 @@ impl<'a> Shard<'a> {
             extent,
             partition,
             shard: id,
-            limit: options.window.into_iter().chain(reach(cuts, id)).min().map_or(i64::MAX, |window| window.0.max(1)),
+            limit: options.window.into_iter().chain(reach(cuts, id)).min().map_or(i64::MAX, |window| window.0),
             observed: &|actor| observed[actor],
         };
         let layout = Layout::new(&parts)?;

@@ -34,7 +34,7 @@ impl IndexedJob<'_> {
             ("port", port.to_string()),
             ("command", yaml(&command)),
         ];
-        fill(include_str!("kubernetes.yaml"), &values.each_ref().map(|(name, value)| (*name, value.as_str())))
+        fill(include_str!("kubernetes.yaml"), &values)
     }
 }
 

@@ -32,6 +32,6 @@ impl Job<'_> {
             ("port", port),
             ("command", command.join(" ")),
         ];
-        fill(include_str!("slurm.sh"), &values.each_ref().map(|(name, value)| (*name, value.as_str())))
+        fill(include_str!("slurm.sh"), &values)
     }
 }

@@ -4,7 +4,7 @@
 ///
 /// # Panics
 /// If a gap has no value: templates are part of the program.
-pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
+pub(super) fn fill(template: &str, values: &[(&str, String)]) -> String {
     let mut text = String::new();
     let mut rest = template;
     while let Some((before, behind)) = rest.split_once("<<") {

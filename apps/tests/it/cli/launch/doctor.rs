@@ -1,9 +1,8 @@
 //! The doctor, with hosts that a stub of ssh plays.
 
-use super::hosts::{stub, with_stub};
+use super::hosts::{another_program, stub, with_stub};
 use super::{command, folder, told};
 use serde_json::Value;
-use std::fs;
 
 #[test]
 fn one_host_is_measured() {
@@ -27,14 +26,7 @@ fn one_host_is_measured() {
 fn hosts_and_the_ways_between_them_are_measured_and_the_odd_one_is_named() {
     let folder = stub("doctor_hosts");
     // One of them has another program.
-    let other = folder.join("other");
-    fs::copy(env!("CARGO_BIN_EXE_tidelock"), &other).unwrap();
-    fs::OpenOptions::new()
-        .append(true)
-        .open(&other)
-        .and_then(|mut file| std::io::Write::write_all(&mut file, b"x"))
-        .unwrap();
-    fs::write(folder.join("127.0.0.3.edit"), format!("s#exec [^ ]*#exec {}#", other.display())).unwrap();
+    another_program(&folder, "127.0.0.3");
     let words = "doctor --hosts 127.0.0.2,127.0.0.3,127.0.0.4,nowhere --format json";
     let output = with_stub(words, &folder).output().unwrap();
     // Not all could be reached.

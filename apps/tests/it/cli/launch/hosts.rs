@@ -37,6 +37,18 @@ pub(super) fn with_stub(words: &str, folder: &Path) -> std::process::Command {
     command
 }
 
+/// From now on `host` has another program than this one: a byte longer.
+pub(super) fn another_program(folder: &Path, host: &str) {
+    let other = folder.join("other");
+    fs::copy(env!("CARGO_BIN_EXE_tidelock"), &other).unwrap();
+    fs::OpenOptions::new()
+        .append(true)
+        .open(&other)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, b"x"))
+        .unwrap();
+    fs::write(folder.join(format!("{host}.edit")), format!("s#exec [^ ]*#exec {}#", other.display())).unwrap();
+}
+
 fn launch(hosts: &str, words: &str, folder: &Path) -> Output {
     with_stub(&format!("launch --hosts {hosts} {words}"), folder).output().unwrap()
 }
@@ -93,14 +105,7 @@ fn who_cannot_come_ends_the_launch_soon() {
     fails("nowhere,127.0.0.2", "", 6, &["nowhere: shard 0: "]);
     fails("127.0.0.2,127.0.0.3", "--remote-program /no/such/tidelock", 2, &["/no/such/tidelock", "--remote-program"]);
     // One host has another program.
-    let other = folder.join("other");
-    fs::copy(env!("CARGO_BIN_EXE_tidelock"), &other).unwrap();
-    fs::OpenOptions::new()
-        .append(true)
-        .open(&other)
-        .and_then(|mut file| std::io::Write::write_all(&mut file, b"x"))
-        .unwrap();
-    fs::write(folder.join("127.0.0.4.edit"), format!("s#exec [^ ]*#exec {}#", other.display())).unwrap();
+    another_program(&folder, "127.0.0.4");
     fails("127.0.0.2,127.0.0.4", "", 7, &["127.0.0.4: shard 1: ", "build differs"]);
     // Otherwise each of the four would wait for a minute.
     assert!(begin.elapsed() < 120 * SECOND, "{:?}", begin.elapsed());
