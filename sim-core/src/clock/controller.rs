@@ -349,9 +349,9 @@ impl Controller for Control {
     fn correct(&self, measured: &Measured<'_>, state: &mut ControlState) -> Frequency {
         let degree = if self.by_degree { measured.readings.len().max(1) as i64 } else { 1 };
         let (sum, parts) = (measured.sum, i128::from(measured.per_frame * degree));
-        let rounded = match self.law {
+        Frequency(match self.law {
             Law::Free => 0,
-            Law::Proportional { kp } => proportional(kp, sum, parts),
+            Law::Proportional { kp } => limited(proportional(kp, sum, parts)),
             Law::ProportionalIntegral { kp, ki } => {
                 state.memory = state.memory.saturating_add(sum.saturating_mul(measured.period as i64));
                 integral(kp, sum, ki, state.memory, parts)
@@ -361,8 +361,8 @@ impl Controller for Control {
                 let before = Capture::of(state.memory);
                 state.memory = before.next(measured, switch, correction as i64).memory();
                 match before {
-                    Capture::Held(held) => correction + i128::from(held),
-                    Capture::Nothing | Capture::Captured(_) => correction,
+                    Capture::Held(held) => limited(correction + i128::from(held)),
+                    Capture::Nothing | Capture::Captured(_) => limited(correction),
                 }
             }
             Law::Pump { kind, kp, step, steps_most } => {
@@ -372,12 +372,11 @@ impl Controller for Control {
                 let there = i128::from(step.numerator) * i128::from(state.memory) * i128::from(kp.denominator) * parts;
                 state.memory = (state.memory + (wanted - there).signum() as i64).clamp(-most, most);
                 let steps = i128::from(step.numerator) * i128::from(state.memory);
-                match kind {
-                    PumpKind::Additive => round_half_even(steps, step.denominator.into()),
-                    PumpKind::Relative => {
-                        round_half_even(steps * i128::from(measured.uncorrected.0), step.denominator.into())
-                    }
-                }
+                let steps = match kind {
+                    PumpKind::Additive => steps,
+                    PumpKind::Relative => steps * i128::from(measured.uncorrected.0),
+                };
+                limited(round_half_even(steps, step.denominator.into()))
             }
             Law::AutoReset { reset, kp, most } => {
                 let most = most.map_or(i128::from(i64::MAX), |most| i128::from(most.0) * FINE);
@@ -388,10 +387,9 @@ impl Controller for Control {
                 let output = (i128::from(state.memory) + driven).clamp(-most, most);
                 let taken = (output - i128::from(state.memory)) * i128::from(reset.numerator);
                 state.memory += round_half_even(taken, reset.denominator.into()) as i64;
-                round_half_even(output, FINE)
+                limited(round_half_even(output, FINE))
             }
-        };
-        Frequency(rounded.clamp(i64::MIN.into(), i64::MAX.into()) as i64)
+        })
     }
 
     fn detector(&self) -> Option<Detector> {
@@ -413,11 +411,23 @@ fn proportional(kp: Gain, sum: i64, parts: i128) -> i128 {
 
 /// k_P·r + k_I·ξ over a common denominator, rounded once.
 #[inline]
-fn integral(kp: Gain, sum: i64, ki: Gain, integral: i64, parts: i128) -> i128 {
+fn integral(kp: Gain, sum: i64, ki: Gain, integral: i64, parts: i128) -> i64 {
     if kp.denominator == 1 && ki.denominator == 1 && parts == 1 {
-        return i128::from(kp.numerator) * i128::from(sum) + i128::from(ki.numerator) * i128::from(integral);
+        let parts = kp.numerator.checked_mul(sum).zip(ki.numerator.checked_mul(integral));
+        return match parts.and_then(|(direct, integral)| direct.checked_add(integral)) {
+            Some(short) => short,
+            None => {
+                limited(i128::from(kp.numerator) * i128::from(sum) + i128::from(ki.numerator) * i128::from(integral))
+            }
+        };
     }
     let (p, i) = (i128::from(kp.denominator), i128::from(ki.denominator));
     let top = i128::from(kp.numerator) * i128::from(sum) * i + i128::from(ki.numerator) * i128::from(integral) * p;
-    round_half_even(top, p * i * parts)
+    limited(round_half_even(top, p * i * parts))
+}
+
+/// As much of a correction as 64 bits hold.
+#[inline]
+fn limited(correction: i128) -> i64 {
+    correction.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }

@@ -159,24 +159,41 @@ impl Phase {
 pub(super) const PHASE_LIMIT: i128 = i128::MAX - (1 << 115);
 
 /// The floor of a phase in frames, without a division.
-///
-/// The upper half of the phase times a rounded reciprocal has 78 bits of fraction, of which the first 14 can be trusted.
-/// Only where these are all zeros or all ones could the floor be the neighbour's: then a remainder decides.
 #[inline]
 pub(super) fn whole_frames(phase: i128) -> i64 {
-    const FRACTION: u32 = 78;
-    /// 2¹²⁷⁺¹⁵ / FRAME, in two steps, because the dividend is too long.
-    const RECIPROCAL: i64 = {
-        let (high, frame) = (1_u128 << 127, FRAME as u128);
-        ((high / frame) << 15) as i64 + (((high % frame) << 15) / frame) as i64
-    };
-    let product = i128::from((phase >> 64) as i64) * i128::from(RECIPROCAL);
-    let frames = (product >> FRACTION) as i64;
-    let fraction = (product >> (FRACTION - 32)) as u32;
-    const DOUBTFUL: u32 = 1 << 19;
-    if fraction.wrapping_add(DOUBTFUL) > 2 * DOUBTFUL {
-        return frames;
-    }
+    frames_of_half((phase >> 64) as i64).unwrap_or_else(|| frames_beside(phase))
+}
+
+/// Bits of fraction in the upper half of half a phase times the reciprocal.
+const FRACTION: u32 = 14;
+
+/// 2¹²⁷⁺¹⁵ / FRAME, in two steps, because the dividend is too long.
+const RECIPROCAL: i64 = {
+    let (high, frame) = (1_u128 << 127, FRAME as u128);
+    ((high / frame) << 15) as i64 + (((high % frame) << 15) / frame) as i64
+};
+
+#[inline]
+fn scaled(half: i64) -> i64 {
+    ((i128::from(half) * i128::from(RECIPROCAL)) >> 64) as i64
+}
+
+/// The floor in frames of a phase whose upper 64 bits are `half` or one more; `None` where the lower ones decide.
+///
+/// What is neglected, and the rounding of two products, is less than three units of the fraction. So only where this
+/// is next to a whole number the floor could be the neighbour's.
+#[inline]
+pub(super) fn frames_of_half(half: i64) -> Option<i64> {
+    const DOUBTFUL: i64 = 4;
+    let scaled = scaled(half);
+    let certain = (scaled + DOUBTFUL) & ((1 << FRACTION) - 2 * DOUBTFUL) != 0;
+    certain.then_some(scaled >> FRACTION)
+}
+
+/// The floor of a phase that is next to a whole number of frames, or on it: the remainder decides.
+#[cold]
+fn frames_beside(phase: i128) -> i64 {
+    let frames = scaled((phase >> 64) as i64) >> FRACTION;
     let rest = phase - i128::from(frames) * FRAME;
     frames + i64::from(rest >= FRAME) - i64::from(rest < 0)
 }

@@ -1,7 +1,7 @@
 //! One clock's phase as a function of time: the present segment, and as much of the past as frames under way need.
 
 use super::super::oscillator::SLOPE_BITS;
-use super::super::units::Divisor;
+use super::super::units::{Divisor, frames_of_half, whole_frames};
 
 /// What is known of one clock; a cache line. Times are attoseconds from the engine's origin.
 ///
@@ -102,13 +102,22 @@ impl Clock {
         self.phase_long_ago(past, time)
     }
 
-    /// The same, if `time` is in one of the two newest segments, and their frequencies are constant.
+    /// Whole frames at `time`, within the same bounds, of a clock whose frequencies are constant; `None` if that takes
+    /// the whole phase, or a segment further back.
     #[inline]
-    pub(super) fn steady_phase_at(&self, time: i64) -> Option<i128> {
-        // One product for either segment: they meet where the phase is known.
+    pub(super) fn steady_frames_at(&self, time: i64) -> Option<i64> {
+        // One product for either segment: they meet where the phase is known. Upper halves decide nearly always.
         let since = time - self.since;
         let frequency = if since >= 0 { self.frequency } else { self.frequency_before };
-        (time >= self.since_before).then(|| self.phase + i128::from(frequency) * i128::from(since))
+        let gained = (i128::from(frequency) * i128::from(since)) >> 64;
+        let frames = frames_of_half((self.phase >> 64) as i64 + gained as i64)?;
+        (time >= self.since_before).then_some(frames)
+    }
+
+    /// Whole frames at `time`, within the bounds of [`phase_at`](Self::phase_at).
+    #[cold]
+    pub(super) fn frames_at(&self, past: &[Segment], time: i64) -> i64 {
+        whole_frames(self.phase_at(past, time))
     }
 
     /// Phase at the end of the present segment.
@@ -152,8 +161,12 @@ impl Clock {
         self.phase = self.phase_at_end();
         let mut older =
             Segment { since: self.since_before, frequency: self.frequency_before, slope: self.slope_before };
-        for segment in past {
-            older = std::mem::replace(segment, older);
+        if let [only] = past {
+            *only = older;
+        } else {
+            for segment in past {
+                older = std::mem::replace(segment, older);
+            }
         }
         (self.since_before, self.frequency_before, self.slope_before) = (self.since, self.frequency, self.slope);
         (self.since, self.frequency, self.slope) = (self.until, frequency, slope);

@@ -80,15 +80,10 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// Takes in an occupancy. Few are extremes: the others write nothing.
+    /// Takes in an occupancy. Without a branch: while clocks settle, no processor guesses which ones are extremes.
     #[inline]
     pub(super) fn measured(&mut self, occupancy: i32) {
-        if occupancy < self.least {
-            self.least = occupancy;
-        }
-        if occupancy > self.most {
-            self.most = occupancy;
-        }
+        (self.least, self.most) = ({ self.least }.min(occupancy), { self.most }.max(occupancy));
     }
 }
 
@@ -303,7 +298,8 @@ impl<S: Clone> Shard<S> {
                     return Some((node, round));
                 }
             }
-            self.extremes[round as usize].settle(self.clocks[place].frequency);
+            let seen = &mut self.extremes[round as usize];
+            *seen = seen.settled(self.clocks[place].frequency);
         }
         None
     }

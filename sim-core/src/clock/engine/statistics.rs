@@ -27,12 +27,10 @@ impl Extremes {
     /// Of no clock.
     pub(super) const NONE: Self = Self { slowest: i64::MAX, fastest: i64::MIN };
 
-    /// Takes in a clock; stopped ones do not count.
+    /// With one more clock; stopped ones do not count.
     #[inline]
-    pub(super) fn settle(&mut self, frequency: i64) {
-        if frequency > 0 {
-            *self = self.and(Self { slowest: frequency, fastest: frequency });
-        }
+    pub(super) fn settled(self, frequency: i64) -> Self {
+        if frequency > 0 { self.and(Self { slowest: frequency, fastest: frequency }) } else { self }
     }
 
     pub(super) fn and(self, other: Self) -> Self {
@@ -56,7 +54,8 @@ impl Tally {
         // within an eighth of their extremes, so that the first half has 64 bits.
         let square = (i128::from(deviation) * i128::from(deviation)) >> (SQUARE_BITS / 2);
         let square = u64::try_from(square).unwrap_or(u64::MAX);
-        self.deviation_squared += (i128::from(square) * i128::from(time)) >> (SQUARE_BITS / 2);
+        let squared = (u128::from(square) * u128::from(time as u64)) >> (SQUARE_BITS / 2);
+        self.deviation_squared += squared as i128;
     }
 
     /// Both tallies together.

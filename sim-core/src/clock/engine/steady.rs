@@ -5,23 +5,11 @@
 //! what is left are a cache line per neighbour, and two multiplications for each reading.
 
 use super::super::controller::{Controller, Measured};
-use super::super::units::{Divisor, Frequency, whole_frames};
+use super::super::units::{Divisor, Frequency};
 use super::line::{Clock, Segment};
-use super::shard::{Class, Loop, Rhythm, Shard, Shared, Wire};
-use super::statistics::Tally;
+use super::shard::{Class, Shard, Shared};
 use crate::ids::NodeId;
-
-/// What events of a shard's own nodes change. Own nodes are the first `loops.len()` of `clocks`.
-struct Arrays<'a, S> {
-    clocks: &'a mut [Clock],
-    past: &'a mut [Segment],
-    depth: usize,
-    loops: &'a mut [Loop<S>],
-    starts: &'a [u32],
-    wires: &'a mut [Wire],
-    readings: &'a mut Vec<i64>,
-    tally: &'a mut Tally,
-}
+use std::ops::Range;
 
 /// In which order several rounds pass over the nodes: round k over block b − k, when round 0 has come to block b.
 ///
@@ -56,107 +44,131 @@ impl Wave {
     }
 }
 
+/// Nodes that read together, and then act together: few enough for what they read to stay in the nearest cache.
+const BATCH: usize = 64;
+
 /// All events of a shard in rounds that end at `horizons`, as far as copies reach; nodes that wait for others are noted.
 pub(super) fn rounds<C: Controller>(shared: &Shared<C>, shard: &mut Shard<C::State>, horizons: &[i64]) {
-    let Shard { first, clocks, past, depth, loops, rhythm, starts, wires, readings, waiting, extremes, tally, .. } =
-        shard;
-    let nodes = loops.len();
+    let nodes = shard.nodes();
     let block = shard.wave.block.min(nodes);
-    let mut arrays = Arrays { clocks, past, depth: *depth, loops, starts, wires, readings, tally };
+    let mut batch = Batch::default();
     for step in 0..nodes.div_ceil(block) + horizons.len() - 1 {
         for (round, &horizon) in horizons.iter().enumerate().take(step + 1) {
+            // Who has not come so far waits since the round before.
+            let from = if round > 0 { horizons[round - 1] } else { i64::MIN };
             let begin = (step - round) * block;
-            let mut seen = extremes[round];
-            for place in begin..(begin + block).min(nodes) {
-                if round > 0 && arrays.clocks[place].until < horizons[round - 1] {
-                    continue; // It waits since the round before.
+            let end = (begin + block).min(nodes);
+            for begin in (begin..end).step_by(BATCH) {
+                let places = begin..(begin + BATCH).min(end);
+                batch.begin(shard, places.clone(), from..horizon);
+                while !batch.due.is_empty() {
+                    batch.read(shard, &shared.classes, round);
+                    batch.act(shared, shard, horizon);
                 }
-                let rhythm = &shared.rhythms[rhythm.get(place).map_or(0, |&rhythm| rhythm.into())];
-                if turn(shared, &mut arrays, rhythm, *first, place, horizon) {
-                    seen.settle(arrays.clocks[place].frequency);
-                } else {
-                    waiting.push((place as u32, round as u32));
-                }
+                let there = shard.clocks[places].iter().filter(|clock| clock.until >= horizon);
+                shard.extremes[round] = there.fold(shard.extremes[round], |seen, clock| seen.settled(clock.frequency));
             }
-            extremes[round] = seen;
         }
     }
 }
 
-/// All events of one node before `horizon`; false if one has to wait.
-#[inline]
-fn turn<C: Controller>(
-    shared: &Shared<C>,
-    arrays: &mut Arrays<'_, C::State>,
-    rhythm: &Rhythm,
-    first: u32,
-    place: usize,
-    horizon: i64,
-) -> bool {
-    while arrays.clocks[place].until < horizon {
-        let at = arrays.loops[place].measure_at;
-        let Arrays { clocks, past, depth, loops, starts, wires, readings, tally } = arrays;
-        let own_past = place * *depth..(place + 1) * *depth;
-        let own_frames = whole_frames(clocks[place].phase_at(&past[own_past.clone()], at));
-        let wires = &mut wires[starts[place] as usize..starts[place + 1] as usize];
-        if readings.len() < wires.len() {
-            readings.resize(wires.len(), 0);
+/// Nodes on their way through a round. Each waits for its sources only, so that all may read before the first one acts.
+#[derive(Default)]
+struct Batch {
+    /// Nodes whose next act is due.
+    due: Vec<u32>,
+    /// Those of them that have read their links: Σ readings.
+    read: Vec<(u32, i64)>,
+    /// What they read, link by link.
+    readings: Vec<i64>,
+}
+
+impl Batch {
+    /// Those nodes at `places` that act in `time`.
+    fn begin<S>(&mut self, shard: &Shard<S>, places: Range<usize>, time: Range<i64>) {
+        let clocks = shard.clocks[places.clone()].iter();
+        let due = places.zip(clocks).filter(|(_, clock)| time.contains(&clock.until));
+        self.due.extend(due.map(|(place, _)| place as u32));
+    }
+
+    /// All nodes that are due read their links, if their sources are known so far.
+    #[inline(never)]
+    fn read<S>(&mut self, shard: &mut Shard<S>, classes: &[Class], round: usize) {
+        let Shard { clocks, past, depth, loops, starts, wires, waiting, tally, .. } = shard;
+        let (clocks, past, depth) = (&**clocks, &**past, *depth);
+        self.readings.clear();
+        self.read.clear();
+        let mut squares = 0;
+        'nodes: for &node in &self.due {
+            let place = node as usize;
+            let at = loops[place].measure_at;
+            let own_frames = frames(clocks, past, depth, place, at);
+            let (mut sum, first) = (0, self.readings.len());
+            for wire in &mut wires[starts[place] as usize..starts[place + 1] as usize] {
+                let (sent, source) = (at - classes[wire.class as usize].latency, wire.source as usize);
+                if sent > clocks[source].until {
+                    self.readings.truncate(first);
+                    waiting.push((node, round as u32));
+                    continue 'nodes;
+                }
+                let reading = wire.base + frames(clocks, past, depth, source, sent) - own_frames;
+                wire.measured(reading as i32 + wire.centring);
+                self.readings.push(reading);
+                sum += reading;
+            }
+            self.read.push((node, sum));
         }
-        let readings = &mut readings[..wires.len()];
-        let read = read((clocks, past, *depth), &shared.classes, wires, readings, at, own_frames);
-        let Some((sum, squares)) = read else { return false };
+        for &reading in &self.readings {
+            squares += (i128::from(reading) * i128::from(reading)) as u128;
+        }
         tally.squares += squares;
-        let (clock, own) = (&mut clocks[place], &mut loops[place]);
-        let measured = Measured {
-            node: NodeId(first + place as u32),
-            grains: shared.origin + i128::from(at),
-            period: rhythm.period,
-            uncorrected: Frequency(own.uncorrected),
-            readings,
-            sum,
-            per_frame: 1,
-            settled_at: None,
-        };
-        let correction = shared.control.correct(&measured, &mut own.state);
-        let frequency = shared.within_reach(own.uncorrected, correction.0, tally);
-        tally.segment(clock, shared.nominal);
-        tally.events += 1;
-        clock.turn(&mut past[own_past], frequency, 0);
-        let wanted = rhythm.period_phase - i128::from(own.excess);
-        let divisor = Divisor::new(frequency);
-        let (time, excess) = divisor.ceil_and_excess(wanted);
-        own.excess = excess;
-        clock.until = clock.since + time;
-        own.measure_at = clock.since + divisor.ceil(wanted - rhythm.delay_phase);
+        self.due.clear();
     }
-    true
+
+    /// All nodes that have read come to the ends of their clocks' segments, and go on as their controllers say.
+    #[inline(never)]
+    fn act<C: Controller>(&mut self, shared: &Shared<C>, shard: &mut Shard<C::State>, horizon: i64) {
+        let mut readings = &*self.readings;
+        for &(node, sum) in &self.read {
+            let place = node as usize;
+            let rhythm = shard.rhythm(&shared.rhythms, place);
+            let Shard { first, clocks, past, depth, loops, starts, tally, .. } = &mut *shard;
+            let (clock, own) = (&mut clocks[place], &mut loops[place]);
+            let (own_readings, rest) = readings.split_at((starts[place + 1] - starts[place]) as usize);
+            readings = rest;
+            let measured = Measured {
+                node: NodeId(*first + node),
+                grains: shared.origin + i128::from(own.measure_at),
+                period: rhythm.period,
+                uncorrected: Frequency(own.uncorrected),
+                readings: own_readings,
+                sum,
+                per_frame: 1,
+                settled_at: None,
+            };
+            let correction = shared.control.correct(&measured, &mut own.state);
+            let frequency = shared.within_reach(own.uncorrected, correction.0, tally);
+            tally.segment(clock, shared.nominal);
+            clock.turn(&mut past[place * *depth..(place + 1) * *depth], frequency, 0);
+            let wanted = rhythm.period_phase - i128::from(own.excess);
+            let divisor = Divisor::new(frequency);
+            let (time, excess) = divisor.ceil_and_excess(wanted);
+            own.excess = excess;
+            clock.until = clock.since + time;
+            own.measure_at = clock.since + divisor.ceil(wanted - rhythm.delay_phase);
+            if clock.until < horizon {
+                self.due.push(node);
+            }
+        }
+        shard.tally.events += self.read.len() as u64;
+    }
 }
 
-/// Reads a node's links at `at`, when it has come to `own_frames`: Σ readings and Σ readings², or `None` if a source is
-/// not known that far.
+/// Whole frames of the clock at `place` at `at`.
 #[inline]
-fn read(
-    (clocks, past, depth): (&[Clock], &[Segment], usize),
-    classes: &[Class],
-    wires: &mut [Wire],
-    readings: &mut [i64],
-    at: i64,
-    own_frames: i64,
-) -> Option<(i64, u128)> {
-    let (mut sum, mut squares) = (0, 0);
-    for (wire, kept) in wires.iter_mut().zip(readings) {
-        let (sent, place) = (at - classes[wire.class as usize].latency, wire.source as usize);
-        let source = &clocks[place];
-        if sent > source.until {
-            return None;
-        }
-        let phase = source.steady_phase_at(sent);
-        let phase = phase.unwrap_or_else(|| source.phase_at(&past[place * depth..(place + 1) * depth], sent));
-        let reading = wire.base + whole_frames(phase) - own_frames;
-        wire.measured(reading as i32 + wire.centring);
-        *kept = reading;
-        sum += reading;
-        squares += (i128::from(reading) * i128::from(reading)) as u128;
+fn frames(clocks: &[Clock], past: &[Segment], depth: usize, place: usize, at: i64) -> i64 {
+    match clocks[place].steady_frames_at(at) {
+        Some(frames) => frames,
+        None => clocks[place].frames_at(&past[place * depth..(place + 1) * depth], at),
     }
-    Some((sum, squares))
 }
