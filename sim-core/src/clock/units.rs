@@ -418,6 +418,19 @@ mod tests {
             }
         }
 
+        /// A carry into the upper half may be left out, next to whole frames too.
+        #[test]
+        fn upper_halves_are_the_floor_or_nothing(frames in -85_000_000_000_000_i64..85_000_000_000_000, near in -8_i64..8, low: u64, carry in 0..2_i64) {
+            let half = ((i128::from(frames) * FRAME) >> 64) as i64 + near;
+            let phase = (i128::from(half) << 64) + i128::from(low);
+            if let Some(floor) = frames_of_half(half - carry) {
+                prop_assert_eq!(i128::from(floor), phase.div_euclid(FRAME));
+            }
+            // Hardly ever nothing: only within a few units of a whole number.
+            let middle = (((i128::from(frames) * FRAME) + FRAME / 2) >> 64) as i64;
+            prop_assert_eq!(frames_of_half(middle + near), Some(frames));
+        }
+
         #[test]
         fn quotients_are_exact(dividend in -5_i128..1 << 100, short in 0..90_u32, divisor in 1_i64..1 << 60, trim in 0..58_u32) {
             let (dividend, divisor) = (dividend >> short, (divisor >> trim).max(1));
