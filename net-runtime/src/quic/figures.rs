@@ -1,7 +1,7 @@
 //! What a shard measures of itself: how its time was spent, window by window and in all, and what went to and fro.
 //!
-//! [`Measured`] stands between the session and its worker and notes what each call costs; what happens on the thread that
-//! serves the socket is counted there. A shard's last part of the result are its figures, so that shard 0 has those of all.
+//! [`Measured`] stands between the session and its worker and notes what each call costs; what serving the socket costs
+//! is counted there. A shard's last part of the result are its figures, so that shard 0 has those of all.
 
 use super::link::Hub;
 use crate::proto::{Cause, ShardId, Worker};
@@ -33,7 +33,7 @@ pub struct Figures {
     pub receive_ns: u64,
     /// Nanoseconds spent waiting.
     pub wait_ns: u64,
-    /// The same on the thread that serves the socket: making bytes of words, handing them to QUIC (with the time that it has no
+    /// The same of serving the socket, most of it while waiting: making bytes of words, handing them to QUIC (with the time that it has no
     /// room), and making words of bytes.
     pub io: IoTimes,
     /// Most messages that waited to be taken in, their sum over all looks, and looks.
@@ -48,7 +48,7 @@ pub struct Figures {
     pub descriptors: u64,
 }
 
-/// Times on the thread that serves the socket.
+/// What serving the socket took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IoTimes {
     /// Nanoseconds spent making bytes of words.
@@ -128,7 +128,7 @@ pub struct Span {
     pub execute_ns: u64,
     /// Nanoseconds spent waiting.
     pub wait_ns: u64,
-    /// Nanoseconds on the thread that serves the socket, in the meantime.
+    /// Nanoseconds of serving the socket, in the meantime.
     pub io: IoTimes,
     /// Words sent.
     pub words_sent: u64,
@@ -271,7 +271,7 @@ impl WordsDigest {
     }
 }
 
-/// Counters of the thread that serves the socket.
+/// Counters of what serves the socket.
 #[derive(Debug, Default)]
 pub(super) struct IoCounters {
     encode_ns: AtomicU64,
@@ -611,8 +611,7 @@ mod tests {
     /// A long run keeps few spans, and they still add up to it.
     #[test]
     fn spans_cover_the_run() {
-        let parker = crossbeam::sync::Parker::new();
-        let mut recorder = Recorder::new(Arc::new(Hub::new(parker.unparker().clone())));
+        let mut recorder = Recorder::new(Arc::new(Hub::new()));
         recorder.start();
         for window in 0..10_000_i64 {
             let since = Instant::now();

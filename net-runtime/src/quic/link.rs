@@ -11,8 +11,7 @@ use crate::proto::rendezvous::Manifest;
 use crate::proto::session::{Input, Message};
 use crate::proto::{Cause, ShardId, Stop};
 use bytes::Bytes;
-use crossbeam::queue::{ArrayQueue, SegQueue};
-use crossbeam::sync::Unparker;
+use crossbeam::queue::ArrayQueue;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt, WriteError};
 use sim_core::Tick;
 use std::collections::BTreeMap;
@@ -21,25 +20,22 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::timeout;
 
-/// Where the thread that computes and the one that serves the socket hand over.
+/// Where what computes and what serves the sockets hand over.
 pub(super) struct Hub {
     inbox: ArrayQueue<(ShardId, Input)>,
     /// There is room in the inbox again.
     room: Notify,
-    /// Wakes the thread that computes.
-    pub(super) unparker: Unparker,
-    outbox: SegQueue<(ShardId, Message)>,
-    /// There is something in the outbox.
-    news: Notify,
+    /// Something has come in.
+    arrived: Notify,
     /// A [`Cause`] for which the run is to end, as its exit code; 0 if there is none.
     pub(super) alarm: AtomicU8,
     pub(super) links: Mutex<BTreeMap<ShardId, Link>>,
     /// When this process was last seen to run.
     awake: Mutex<Instant>,
-    /// What the thread that serves the socket does.
+    /// What serving the socket takes.
     pub(super) io: Arc<IoCounters>,
 }
 
@@ -47,13 +43,11 @@ pub(super) struct Hub {
 const INBOX: usize = 1024;
 
 impl Hub {
-    pub(super) fn new(unparker: Unparker) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             inbox: ArrayQueue::new(INBOX),
             room: Notify::new(),
-            unparker,
-            outbox: SegQueue::new(),
-            news: Notify::new(),
+            arrived: Notify::new(),
             alarm: AtomicU8::new(0),
             links: Mutex::default(),
             awake: Mutex::new(Instant::now()),
@@ -92,27 +86,32 @@ impl Hub {
         links.iter().map(|(&peer, link)| (peer, link.connection.stats().udp_tx.bytes)).collect()
     }
 
-    /// For the thread that computes: something to send.
-    pub(super) fn post(&self, to: ShardId, message: Message) {
-        self.outbox.push((to, message));
-    }
-
-    /// For the thread that computes: send what was posted.
-    pub(super) fn flush(&self) {
-        self.news.notify_one();
-    }
-
-    pub(super) fn is_quiet(&self) -> bool {
+    fn is_quiet(&self) -> bool {
         self.inbox.is_empty() && self.alarm.load(Ordering::Acquire) == 0
     }
 
-    /// For the thread that serves the socket: something has come in.
+    /// For the thread that computes: until something has come in, or it is to look up.
+    pub(super) async fn arrival(&self) {
+        /// Rounds in which sockets are looked at before the thread sleeps: what comes soon then costs no wake-up.
+        const ROUNDS: u32 = 16;
+        for _ in 0..ROUNDS {
+            if !self.is_quiet() {
+                return;
+            }
+            yield_now().await;
+        }
+        if self.is_quiet() {
+            self.arrived.notified().await;
+        }
+    }
+
+    /// For whoever serves the socket: something has come in.
     pub(super) async fn put(&self, from: ShardId, input: Input) {
         let mut item = (from, input);
         loop {
             let room = self.room.notified();
             match self.inbox.push(item) {
-                Ok(()) => break self.unparker.unpark(),
+                Ok(()) => break self.arrived.notify_one(),
                 Err(back) => {
                     item = back;
                     room.await;
@@ -121,25 +120,21 @@ impl Hub {
         }
     }
 
+    /// Ends the wait of the thread that computes.
+    pub(super) fn look_up(&self) {
+        self.arrived.notify_one();
+    }
+
     /// Raises the alarm.
     pub(super) fn alarm(&self, cause: Cause) {
         self.alarm.store(cause.exit_code(), Ordering::Release);
-        self.unparker.unpark();
+        self.arrived.notify_one();
     }
 
-    /// Passes on what is posted, for ever.
-    pub(super) async fn forward(&self) {
-        loop {
-            let news = self.news.notified();
-            self.drain();
-            news.await;
-        }
-    }
-
-    /// Passes on what is posted.
-    pub(super) fn drain(&self) {
+    /// Gives messages to their connections.
+    pub(super) fn send(&self, messages: impl Iterator<Item = (ShardId, Message)>) {
         let links = self.links.lock().expect("nobody panics while holding links");
-        while let Some((to, message)) = self.outbox.pop() {
+        for (to, message) in messages {
             if let Some(link) = links.get(&to) {
                 link.send(message, &self.io);
             }

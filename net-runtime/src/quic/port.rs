@@ -1,7 +1,8 @@
-//! A shard's place in the network: a socket, a thread that serves it, an identity.
+//! A shard's place in the network: a socket, what serves it, an identity.
 
 use super::SERVER_NAME;
 use super::identity::Identity;
+use super::io::Io;
 use super::tls::{self, Pins};
 use quinn::congestion::CubicConfig;
 use quinn::{
@@ -12,10 +13,7 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, RwLock};
-use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 /// Times after which something is given up.
@@ -36,7 +34,7 @@ impl Default for Options {
     }
 }
 
-/// A socket with the thread that serves it.
+/// A socket with what serves it.
 #[derive(Debug)]
 pub struct Port {
     pub(super) identity: Identity,
@@ -46,43 +44,6 @@ pub struct Port {
     pub(super) pins: Arc<RwLock<Pins>>,
     transport: Arc<TransportConfig>,
     io: Io,
-}
-
-/// The thread that serves sockets, and the way to have something done there.
-#[derive(Debug)]
-pub(super) struct Io {
-    handle: Handle,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Io {
-    pub(super) fn start() -> io::Result<Self> {
-        // One thread: handing tasks over between threads costs more than all the protocol.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
-        let (stop, stopped) = oneshot::channel();
-        let serve = move || drop(runtime.block_on(stopped));
-        let thread = std::thread::Builder::new().name("tidelock-io".to_owned()).spawn(serve)?;
-        Ok(Self { handle, stop: Some(stop), thread: Some(thread) })
-    }
-
-    /// Has `task` done on the thread, and waits for it.
-    pub(super) fn call<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> T {
-        let (sender, receiver) = oneshot::channel();
-        self.handle.spawn(async move { drop(sender.send(task.await)) });
-        receiver.blocking_recv().expect("the thread that serves sockets does not end before its port")
-    }
-}
-
-impl Drop for Io {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // If it has panicked, that was said.
-            let _ = thread.join();
-        }
-    }
 }
 
 /// Bytes that the socket buffers in either direction, if the system allows it.
@@ -111,7 +72,7 @@ impl Port {
         let transport = Arc::new(transport(&options));
         let pins = Arc::new(RwLock::new(Pins::These(Vec::new())));
         let io = Io::start()?;
-        let _context = io.handle.enter();
+        let _context = io.handle().enter();
         let mut config = EndpointConfig::default();
         // Nobody sends larger packets than the other side says it takes.
         config.max_udp_payload_size(MTU_MAX).expect("it is a size that QUIC knows");
@@ -153,18 +114,18 @@ impl Port {
         &self.io
     }
 
-    /// Has `task` done on the thread that serves the socket.
+    /// Has `task` done by whoever serves the socket.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.io.handle.spawn(task);
+        self.io.handle().spawn(task);
     }
 
-    /// Has `task` done on the thread that serves the socket, and waits for it.
+    /// Has `task` done by the thread that serves the socket, and waits for it.
     pub(super) fn call<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> T {
         self.io.call(task)
     }
 }
 
-/// Dials one shard, again and again, from the thread that serves the socket.
+/// Dials one shard, again and again, where sockets are served.
 #[derive(Clone, Debug)]
 pub(super) struct Dialler {
     endpoint: Endpoint,

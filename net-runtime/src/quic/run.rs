@@ -3,15 +3,14 @@
 use super::RUN;
 use super::figures::{Figures, Measured, Recorder, Told, nanoseconds, told};
 use super::gather::Membership;
+use super::io::{Driver, Io};
 use super::link::{Hub, Plan, code};
-use super::port::{Io, Port};
+use super::port::Port;
 use super::tls::Pins;
 use crate::proto::batch::{BatchDecoder, HEADER_BYTES};
 use crate::proto::hello::Hello;
 use crate::proto::session::{Config, Event, HOST, Input, Message, Phase};
 use crate::proto::{Cause, Hash, Neighbour, Session, ShardId, Stop, Worker};
-use crossbeam::sync::Parker;
-use crossbeam::utils::Backoff;
 use quinn::VarInt;
 use sim_core::Tick;
 use std::cell::RefCell;
@@ -144,8 +143,7 @@ pub fn run<W: Worker>(
     interrupts: &Interrupts,
     observer: &mut impl Observer,
 ) -> Result<(W, Box<Figures>), (Stop, Box<Figures>)> {
-    let parker = Parker::new();
-    let hub = Arc::new(Hub::new(parker.unparker().clone()));
+    let hub = Arc::new(Hub::new());
     let Membership { port, shard, manifest } = membership;
     let shards = u32::try_from(manifest.members.len()).expect("shards are few");
     let options = port.options;
@@ -180,14 +178,19 @@ pub fn run<W: Worker>(
     let mut turns = Loop {
         session: Session::new(config, Measured { worker, recorder: recorder.clone() }),
         hub: &hub,
+        driver: port.io().driver(),
         recorder,
         epoch: Instant::now(),
         join_timeout: options.join_timeout,
         waiting: None,
+        outgoing: Vec::new(),
+        polled: Instant::now(),
+        long: false,
     };
-    turns.run(&parker, interrupts, observer);
+    turns.run(interrupts, observer);
     let phase = turns.session.phase().clone();
     let mut figures = Box::new(std::mem::take(&mut turns.recorder.borrow_mut().figures));
+    turns.driver.lend();
     close(&port, &hub, &phase, shard, options.peer_timeout, &mut figures);
     match phase {
         Phase::Stopped(stop) => Err((stop, figures)),
@@ -195,7 +198,7 @@ pub fn run<W: Worker>(
     }
 }
 
-/// Makes connections, and watches the time, on the thread that serves the socket.
+/// Makes connections, and watches the time, where the socket is served.
 fn connect(port: &Port, hub: &Arc<Hub>, plan: &Arc<Plan>) {
     let own = plan.hello.shard;
     for &peer in plan.peers.iter().filter(|&&peer| peer < own) {
@@ -214,8 +217,13 @@ fn connect(port: &Port, hub: &Arc<Hub>, plan: &Arc<Plan>) {
             });
         }
     });
-    let forwarding = hub.clone();
-    port.spawn(async move { forwarding.forward().await });
+    let ticking = hub.clone();
+    port.spawn(async move {
+        loop {
+            tokio::time::sleep(TICK).await;
+            ticking.look_up();
+        }
+    });
     let (watching, limit) = (hub.clone(), plan.peer_timeout);
     port.spawn(async move {
         // Whoever was stopped for longer than others wait finds out here, before anything else is done.
@@ -232,32 +240,50 @@ fn connect(port: &Port, hub: &Arc<Hub>, plan: &Arc<Plan>) {
 struct Loop<'a, W> {
     session: Session<Measured<W>>,
     hub: &'a Hub,
+    driver: Driver<'a>,
     recorder: Rc<RefCell<Recorder>>,
     epoch: Instant,
     join_timeout: Duration,
     /// Since when, and for whom, this shard waits.
     waiting: Option<(Instant, Option<ShardId>)>,
+    /// What is to be sent.
+    outgoing: Vec<(ShardId, Message)>,
+    /// When sockets were last looked at.
+    polled: Instant,
+    /// The last window took long.
+    long: bool,
 }
+
+/// Sockets are looked at this often, or when there is something to send.
+const POLL: Duration = Duration::from_micros(50);
+
+/// A window that takes so long is worth a change of who serves the sockets meanwhile.
+const LONG: Duration = Duration::from_millis(1);
+
+/// A shard that waits looks this often whether it is interrupted, or has waited for too long.
+const TICK: Duration = Duration::from_millis(50);
 
 /// The observer hears of progress this often.
 const PROGRESS: Duration = Duration::from_millis(100);
 
 impl<W: Worker> Loop<'_, W> {
-    fn run(&mut self, parker: &Parker, interrupts: &Interrupts, observer: &mut impl Observer) {
+    fn run(&mut self, interrupts: &Interrupts, observer: &mut impl Observer) {
         let mut told = Instant::now();
         loop {
             self.take(interrupts, observer);
             self.step();
             self.pass_on(observer);
             if matches!(self.session.phase(), Phase::Finished | Phase::Stopped(_)) {
-                return;
+                return self.serve();
             }
             if told.elapsed() >= PROGRESS {
                 told = Instant::now();
                 observer.progress(self.session.worker().position(), &self.recorder.borrow().figures);
             }
             if !self.session.runnable() {
-                self.wait(parker);
+                self.wait();
+            } else if !self.outgoing.is_empty() || self.polled.elapsed() >= POLL {
+                self.serve();
             }
         }
     }
@@ -304,20 +330,20 @@ impl<W: Worker> Loop<'_, W> {
         if let Some((since, whom)) = self.waiting.take() {
             self.recorder.borrow_mut().waited(since, whom);
         }
-        self.session.step(self.epoch.elapsed());
+        if self.long {
+            self.driver.lend();
+        }
+        let begin = Instant::now();
+        self.session.step(begin - self.epoch);
+        self.long = begin.elapsed() >= LONG;
     }
 
     fn pass_on(&mut self, observer: &mut impl Observer) {
-        let mut posted = false;
         while let Some((to, message)) = self.session.poll_transmit() {
             if let Message::Batch(batch) = &message {
                 self.recorder.borrow_mut().pair(to).batch_sent(batch.words.len(), HEADER_BYTES);
             }
-            self.hub.post(to, message);
-            posted = true;
-        }
-        if posted {
-            self.hub.flush();
+            self.outgoing.push((to, message));
         }
         self.report(observer);
         self.recorder.borrow_mut().tick();
@@ -348,22 +374,24 @@ impl<W: Worker> Loop<'_, W> {
         }
     }
 
-    /// Waits until something has come in: spins shortly, then sleeps.
-    fn wait(&mut self, parker: &Parker) {
+    /// Serves the sockets until something has come in.
+    fn wait(&mut self) {
         if self.recorder.borrow().has_started() {
             self.waiting.get_or_insert_with(|| (Instant::now(), self.session.waits_for()));
         }
-        let backoff = Backoff::new();
-        while !backoff.is_completed() {
-            if !self.hub.is_quiet() {
-                return;
-            }
-            backoff.snooze();
-        }
-        // Interrupts are looked for at least this often.
-        let longest = Duration::from_millis(50);
-        let due = self.session.poll_timeout().map(|at| at.saturating_sub(self.epoch.elapsed()));
-        parker.park_timeout(due.unwrap_or(longest).min(longest));
+        let Self { hub, outgoing, .. } = self;
+        self.driver.drive(async {
+            hub.send(outgoing.drain(..));
+            hub.arrival().await;
+        });
+        self.polled = Instant::now();
+    }
+
+    /// Sends what is to be sent, takes in what has come.
+    fn serve(&mut self) {
+        let Self { hub, outgoing, .. } = self;
+        self.driver.poll(|| hub.send(outgoing.drain(..)));
+        self.polled = Instant::now();
     }
 }
 
@@ -374,7 +402,6 @@ const LAST_WORD: Duration = Duration::from_secs(2);
 fn close(port: &Port, hub: &Arc<Hub>, phase: &Phase, shard: ShardId, patience: Duration, figures: &mut Figures) {
     let (endpoint, phase, hub) = (port.endpoint.clone(), phase.clone(), hub.clone());
     let wire_bytes = port.call(async move {
-        hub.drain();
         let links = std::mem::take(&mut *hub.links.lock().expect("nobody panics while holding links"));
         // This drops what feeds the streams, so that they end when all is sent.
         let connections: Vec<_> = links.into_iter().map(|(peer, link)| (peer, link.connection, link.told)).collect();

@@ -14,7 +14,7 @@ pub enum Doing {
     Exchange,
     /// Waiting for a neighbour.
     Wait,
-    /// The thread that serves the socket: making bytes of words.
+    /// Serving the socket: making bytes of words.
     Encode,
     /// The same: handing them to QUIC, with the time that it has no room.
     Send,
