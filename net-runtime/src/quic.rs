@@ -1,9 +1,8 @@
 //! Drives a session over QUIC: one endpoint per shard, one connection per pair of shards that have something to say.
 //!
-//! The thread that computes serves the sockets too, between windows and while it waits; a thread of the port does so
-//! meanwhile, so that a shard that computes for long does not look dead (see `io`). What computes and what serves the
-//! sockets hand over through queues. A connection carries a stream of control messages and, if the
-//! two exchange words, one long-lived stream in each direction for those.
+//! The thread that computes serves the sockets too, between windows and while it waits. During long windows a thread of
+//! the port does, so that a shard that computes for long does not look dead (see `io`). A connection carries a stream of
+//! control messages and, if the two exchange words, one long-lived stream in each direction for those.
 
 mod figures;
 mod gather;

@@ -33,8 +33,8 @@ pub struct Figures {
     pub receive_ns: u64,
     /// Nanoseconds spent waiting.
     pub wait_ns: u64,
-    /// The same of serving the socket, most of it while waiting: making bytes of words, handing them to QUIC (with the time that it has no
-    /// room), and making words of bytes.
+    /// The same of serving the socket, most of it while waiting: making bytes of words, handing them to QUIC (with the
+    /// time that it has no room), and making words of bytes.
     pub io: IoTimes,
     /// Most messages that waited to be taken in, their sum over all looks, and looks.
     pub queue: QueueFigures,
