@@ -157,18 +157,18 @@ pub fn feed(app: &App, iterations: Iterations, inputs: &[(&str, Vec<u64>)]) -> R
         let name = || app.actors()[actor].name.clone();
         let (needed, token_words) = tokens_needed(app, actor, iterations);
         if words.len() % token_words as usize != 0 {
-            return Err(RunError::FedPart { name: name(), token_words, words: words.len() });
+            return Err(RunError::FedPart { name: name().to_string(), token_words, words: words.len() });
         }
         let found = (words.len() / token_words as usize) as u64;
         if found < needed {
-            return Err(RunError::FedShort { name: name(), found, needed, iterations: iterations.0 });
+            return Err(RunError::FedShort { name: name().to_string(), found, needed, iterations: iterations.0 });
         }
         fed = fed.feed(actor, Arc::from(words.as_slice()));
     }
     for (id, actor) in app.actors().iter().filter(|(_, actor)| actor.fed) {
         if !inputs.iter().any(|(name, _)| *name == actor.name) {
             let (needed, _) = tokens_needed(app, id, iterations);
-            return Err(RunError::NotFed { name: actor.name.clone(), needed, iterations: iterations.0 });
+            return Err(RunError::NotFed { name: actor.name.to_string(), needed, iterations: iterations.0 });
         }
     }
     Ok(fed)
@@ -250,13 +250,13 @@ impl ChannelView<'_> {
     /// Tokens produced, initial ones not counted.
     #[must_use]
     pub fn tokens(&self) -> u64 {
-        self.run.outcome.channels[self.id].map_or(0, |channel| channel.tokens)
+        self.run.outcome.channels.get(&self.id).map_or(0, |channel| channel.tokens)
     }
 
     /// Digest of the tokens produced.
     #[must_use]
     pub fn digest(&self) -> Option<ChannelDigest> {
-        self.run.outcome.channels[self.id].map(|channel| channel.digest)
+        self.run.outcome.channels.get(&self.id).map(|channel| channel.digest)
     }
 
     /// The recorded tokens in order.
@@ -269,8 +269,8 @@ impl ChannelView<'_> {
             return Err(ValuesError::NotRecorded { channel: channel.name.to_string() });
         };
         let wanted = size_of::<T>() as u64 * 8;
-        if wanted != channel.token_bits {
-            return Err(ValuesError::Size { channel: channel.name.to_string(), found: channel.token_bits, wanted });
+        if wanted != channel.tokens.bits {
+            return Err(ValuesError::Size { channel: channel.name.to_string(), found: channel.tokens.bits, wanted });
         }
         Ok(decode(words))
     }

@@ -7,7 +7,7 @@ use ::calendars::{CalendarSet, ComputeEntry, FrameEntry, LinkCalendar, NodeCalen
 use roxmltree::{Document, Node};
 use scenes::calendars::{self, blank};
 use scenes::topologies;
-use sim_core::{Actor, ActorState, App, Channel, InitialTokens, mix::Mix};
+use sim_core::{Actor, ActorState, App, Channel, ChannelTokens, InitialTokens, mix::Mix};
 use sim_core::{ActorId, ChannelId, IdVec, Link, LogicalLatency, Machine, Node as MachineNode, NodeId};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -259,7 +259,7 @@ fn pages_go_to_numbered_files_and_bad_paths_are_errors() {
 /// An actor on node 0 sends two words to one on node 1, over a link of latency 2.
 fn pipeline() -> (App, Machine, CalendarSet, FrameChannels) {
     let actor = |name: &str| Actor {
-        name: name.to_owned(),
+        name: name.to_owned().into(),
         exec: [3].into(),
         state: ActorState::None,
         behaviour: std::sync::Arc::new(Mix::new(name, Vec::new())),
@@ -273,10 +273,8 @@ fn pipeline() -> (App, Machine, CalendarSet, FrameChannels) {
         source_port: 0,
         target: ActorId(1),
         target_port: 0,
-        produce: [2].into(),
-        consume: [2].into(),
-        token_bits: 64,
-        initial: InitialTokens::none(),
+        tokens: ChannelTokens { produce: [2].into(), consume: [2].into(), bits: 64, initial: InitialTokens::none() }
+            .into(),
         place: None,
     };
     let app = App::new("pair", vec![actor("a"), actor("b")], vec![channel]).unwrap();

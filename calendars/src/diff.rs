@@ -166,7 +166,7 @@ struct Shown<'a> {
 impl Shown<'_> {
     fn node(&self, node: NodeId) -> String {
         let known = self.names.and_then(|(_, machine)| machine.nodes().get(node));
-        known.map_or_else(|| node.to_string(), |data| data.name.clone())
+        known.map_or_else(|| node.to_string(), |data| data.name.to_string())
     }
 
     fn link(&self, link: LinkId) -> String {
@@ -179,7 +179,7 @@ impl Shown<'_> {
 
     fn actor(&self, actor: ActorId) -> String {
         let known = self.names.and_then(|(app, _)| app.actors().get(actor));
-        known.map_or_else(|| actor.to_string(), |data| data.name.clone())
+        known.map_or_else(|| actor.to_string(), |data| data.name.to_string())
     }
 }
 

@@ -6,9 +6,9 @@
 //!
 //! What is equal may be kept once ([`Shared`]): the million nodes of a regular machine have a handful of different calendars.
 
-use crate::shared::Shared;
 use sim_core::Machine;
 use sim_core::ids::{ActorId, IdVec, LinkId, NodeId};
+use sim_core::shared::Shared;
 
 /// A rotating address: activation a uses `base + stride · ((a + phase) mod count)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]

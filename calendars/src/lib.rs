@@ -8,7 +8,6 @@ pub mod format;
 pub mod gantt;
 pub mod literal;
 pub mod lower;
-pub mod shared;
 pub mod verify;
 
 pub use diff::{Diff, Difference, diff};
@@ -18,5 +17,5 @@ pub use format::{
     Rotation, Stretch,
 };
 pub use lower::{EntryPlace, LowerError, lower};
-pub use shared::{Pool, Shared};
+pub use sim_core::shared::{Pool, Shared};
 pub use verify::{Verified, Violation, verify, with_names};

@@ -140,7 +140,7 @@ impl<'a> Literal<'a> {
     /// Puts every initial token where the firing that consumes it reads it, visible at tick 0.
     fn write_initial_tokens(&mut self) -> Result<(), LiteralError> {
         for (id, channel) in self.plan.app.channels().iter() {
-            for token in 0..channel.initial.count {
+            for token in 0..channel.tokens.initial.count {
                 let (activation, index, position) = self.plan.consumer(channel, token);
                 let no_consumer = LiteralError::NoConsumer { channel: id, actor: channel.target, index };
                 let (node, entry, k) = self.plan.entry(channel.target, index).ok_or(no_consumer)?;
@@ -321,7 +321,7 @@ impl<'a> Literal<'a> {
             digest.update(&words);
             ChannelOutcome { tokens: words.len() as u64 / u64::from(app.channels()[channel].token_words()), digest }
         };
-        let channels = app.channels().ids().map(|id| options.channels.contains(&id).then(|| digest(id))).collect();
+        let channels = options.channels.iter().map(|&id| (id, digest(id))).collect();
         Ok(Outcome {
             iterations: options.iterations,
             ticks: Some(end),
@@ -348,7 +348,7 @@ impl<'a> Literal<'a> {
 fn channel_words<'w>(app: &App, channel: ChannelId, phase: u32, outputs: &'w [u64]) -> &'w [u64] {
     let words = |c: ChannelId| {
         let c = &app.channels()[c];
-        c.produce[phase as usize] as usize * c.token_words() as usize
+        c.tokens.produce[phase as usize] as usize * c.token_words() as usize
     };
     let port = app.channels()[channel].source_port;
     let ports = app.output_ports(app.channels()[channel].source);

@@ -11,10 +11,11 @@ mod sites;
 mod tokens;
 
 use crate::format::{CalendarSet, Rotation};
-use sim_core::ids::{ActorId, ChannelId, LinkId, NodeId};
-use sim_core::program::{Program, ProgramParts, RotatingAddress, limits};
+use sim_core::ids::{ActorId, ChannelId, IdVec, LinkId, NodeId};
+use sim_core::program::{AddressId, Program, ProgramParts, RotatingAddress, limits};
 use sim_core::time::Tick;
 use sim_core::{App, Machine};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Metacycles that start later are refused, so that sums of a few ticks cannot overflow.
@@ -320,10 +321,20 @@ pub fn lower(app: &App, machine: &Machine, calendars: &CalendarSet) -> Result<Pr
     }
     check_counts(machine, calendars)?;
     let before = tokens::Before::new(app);
-    let firings::Firings { firings, products, entries } = firings::lower(app, machine, calendars, &before)?;
+    let mut addresses = Addresses::default();
+    let firings::Firings { firings, products, entries } =
+        firings::lower(app, machine, calendars, &before, &mut addresses)?;
     let (firings, reads) = tokens::reads(app, firings, &products, &before)?;
-    let frames::Frames { mut frames, frames_of, from } = frames::lower(machine, calendars)?;
-    let case = sites::Case { machine, calendars, entries: &entries, firings: &firings, products: &products };
+    let frames::Frames { mut frames, frames_of, from } = frames::lower(machine, calendars, &mut addresses)?;
+    let addresses = addresses.list;
+    let case = sites::Case {
+        machine,
+        calendars,
+        entries: &entries,
+        firings: &firings,
+        products: &products,
+        addresses: &addresses,
+    };
     sites::resolve(&case, &mut frames, &frames_of, &from)?;
     sites::check_reads(&case, &reads, &frames, &frames_of)?;
     let parts = ProgramParts {
@@ -337,8 +348,22 @@ pub fn lower(app: &App, machine: &Machine, calendars: &CalendarSet) -> Result<Pr
         products,
         frames,
         frames_of,
+        addresses,
     };
     Ok(Program::new(machine, parts))
+}
+
+/// Addresses that were met.
+#[derive(Default)]
+struct Addresses {
+    list: IdVec<AddressId, RotatingAddress>,
+    numbers: BTreeMap<RotatingAddress, AddressId>,
+}
+
+impl Addresses {
+    fn number(&mut self, address: RotatingAddress) -> AddressId {
+        *self.numbers.entry(address).or_insert_with(|| self.list.push(address))
+    }
 }
 
 fn check_counts(machine: &Machine, calendars: &CalendarSet) -> Result<(), LowerError> {

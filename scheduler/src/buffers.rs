@@ -178,19 +178,19 @@ fn add_stays(problem: &Problem<'_>, placed: &Placed, slotted: &Slotted, visit: V
 /// Number modulo the tokens per metacycle, initial tokens first, of a token numbered as produced.
 pub(crate) fn consumed_number(problem: &Problem<'_>, channel: ChannelId, token: u32) -> u32 {
     let per_metacycle = tokens_per_metacycle(problem, channel);
-    ((u64::from(token) + problem.app.channels()[channel].initial.count) % per_metacycle) as u32
+    ((u64::from(token) + problem.app.channels()[channel].tokens.initial.count) % per_metacycle) as u32
 }
 
 /// Tokens of `channel` in U iterations.
 pub(crate) fn tokens_per_metacycle(problem: &Problem<'_>, channel: ChannelId) -> u64 {
     let channel = &problem.app.channels()[channel];
     let firings = problem.graph.firings_of(channel.source).len() as u64;
-    firings / channel.produce.len() as u64 * channel.produced_per_cycle()
+    firings / channel.tokens.produce.len() as u64 * channel.produced_per_cycle()
 }
 
 /// How many initial tokens lie in this buffer before tick 0.
 fn initial_here(problem: &Problem<'_>, channel: ChannelId, stays: &[Stay]) -> u64 {
-    let initial = problem.app.channels()[channel].initial.count;
+    let initial = problem.app.channels()[channel].tokens.initial.count;
     let per_metacycle = tokens_per_metacycle(problem, channel);
     let rest = (initial % per_metacycle) as u32;
     let whole = initial / per_metacycle * stays.len() as u64;

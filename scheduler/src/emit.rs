@@ -133,14 +133,14 @@ impl Emitter<'_> {
         let mut inputs = Vec::new();
         for &id in app.inputs(firing.actor) {
             let channel = &app.channels()[id];
-            for token in token_range(&channel.consume, firing.index) {
+            for token in token_range(&channel.tokens.consume, firing.index) {
                 let (buffer, local) = self.memory.place(firing.node, id, Role::Consumer, token as u32);
                 firing_runs::append(&mut inputs, buffer.operand(local, 0));
             }
         }
         let mut outputs = Vec::new();
         for &channel in app.outputs(firing.actor) {
-            for token in token_range(&app.channels()[channel].produce, firing.index) {
+            for token in token_range(&app.channels()[channel].tokens.produce, firing.index) {
                 firing_runs::append(&mut outputs, self.written_by(firing, channel, token as u32));
             }
         }
@@ -179,7 +179,7 @@ impl Emitter<'_> {
     /// The consumer's buffer for a token numbered as produced, the token's number there, and how many metacycles after its
     /// producer's its activation is.
     fn consumer_place(&self, node: NodeId, channel: ChannelId, token: u32) -> (&Buffer, u32, u64) {
-        let number = u64::from(token) + self.problem.app.channels()[channel].initial.count;
+        let number = u64::from(token) + self.problem.app.channels()[channel].tokens.initial.count;
         let phase = number / tokens_per_metacycle(self.problem, channel);
         let (buffer, local) =
             self.memory.place(node, channel, Role::Consumer, consumed_number(self.problem, channel, token));

@@ -22,6 +22,8 @@ pub(crate) fn join(mut firings: Vec<ComputeEntry>, phases: impl Fn(ActorId) -> u
         run.inputs = plain(&run.inputs, run.repeat);
         run.outputs = plain(&run.outputs, run.repeat);
     }
+    // A million nodes with one run each would pay for the room that a vector has at first.
+    runs.shrink_to_fit();
     runs
 }
 

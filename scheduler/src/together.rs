@@ -7,8 +7,8 @@ use sim_core::{ActorId, App, Channel};
 /// An actor with state has one home; one whose self-channel lets no two firings overlap would pay a hop per firing elsewhere.
 pub(crate) fn stays_together(app: &App, actor: ActorId) -> bool {
     let serial = |channel: &Channel| {
-        let tokens = u64::from(channel.consume.iter().copied().max().unwrap_or(0));
-        channel.target == actor && channel.initial.count < 2 * tokens
+        let tokens = u64::from(channel.tokens.consume.iter().copied().max().unwrap_or(0));
+        channel.target == actor && channel.tokens.initial.count < 2 * tokens
     };
     app.actors()[actor].has_state() || app.outputs(actor).iter().any(|&c| serial(&app.channels()[c]))
 }

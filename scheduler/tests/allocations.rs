@@ -6,7 +6,9 @@ use scheduler::{Options, compile};
 use sim_core::digest::DigestLevel;
 use sim_core::engine::Engine;
 use sim_core::mix::{Mix, MixPort};
-use sim_core::{Actor, ActorId, ActorState, App, Channel, InitialTokens, InitialValues, Machine, RunOptions};
+use sim_core::{
+    Actor, ActorId, ActorState, App, Channel, ChannelTokens, InitialTokens, InitialValues, Machine, RunOptions,
+};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::sync::Arc;
@@ -26,10 +28,13 @@ fn channel(name: &str, (source, produce): (u32, u32), (target, consume): (u32, u
         source_port: 0,
         target: ActorId(target),
         target_port: 0,
-        produce: [produce].into(),
-        consume: [consume].into(),
-        token_bits: 150,
-        initial: InitialTokens { count, values: InitialValues::Mix },
+        tokens: ChannelTokens {
+            produce: [produce].into(),
+            consume: [consume].into(),
+            bits: 150,
+            initial: InitialTokens { count, values: InitialValues::Mix },
+        }
+        .into(),
         place: None,
     }
 }

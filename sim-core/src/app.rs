@@ -6,6 +6,7 @@
 use crate::csr::Csr;
 use crate::ids::{ActorId, ChannelId, IdVec, NodeId};
 use crate::mix;
+use crate::shared::Shared;
 use smol_str::SmolStr;
 use std::any::Any;
 use std::collections::HashSet;
@@ -157,7 +158,7 @@ pub enum SourcePlace {
 #[derive(Clone)]
 pub struct Actor {
     /// Unique name.
-    pub name: String,
+    pub name: SmolStr,
     /// Duration of a firing in ticks as the user gave it, indexed by phase; the number of phases is its length. 0 is compiled as 1.
     pub exec: Arc<[u64]>,
     /// What it keeps between firings.
@@ -232,7 +233,7 @@ impl InitialTokens {
 
 /// An edge of the dataflow graph: a FIFO of tokens.
 ///
-/// There may be millions: short names lie inside, and channels of equal rates may share their lists.
+/// There may be millions: short names lie inside, and channels whose tokens are alike may share what tells of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Channel {
     /// Unique name.
@@ -245,40 +246,47 @@ pub struct Channel {
     pub target: ActorId,
     /// Its input port; one channel each.
     pub target_port: u32,
+    /// What moves over it.
+    pub tokens: Shared<ChannelTokens>,
+    /// Where it was declared.
+    pub place: Option<Box<SourcePlace>>,
+}
+
+/// The tokens of a channel: how large, how many at a time, how many at first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelTokens {
     /// Tokens produced per firing, indexed by the producer's phase.
     pub produce: Arc<[u32]>,
     /// Tokens consumed per firing, indexed by the consumer's phase.
     pub consume: Arc<[u32]>,
     /// Size of a token in bits as declared.
-    pub token_bits: u64,
+    pub bits: u64,
     /// Tokens present before tick 0.
     pub initial: InitialTokens,
-    /// Where it was declared.
-    pub place: Option<Box<SourcePlace>>,
 }
 
 impl Channel {
     /// Words of one token: max(1, ⌈bits / 64⌉).
     #[must_use]
     pub fn token_words(&self) -> u32 {
-        u32::try_from(self.token_bits.div_ceil(64).max(1)).expect("token sizes are limited")
+        u32::try_from(self.tokens.bits.div_ceil(64).max(1)).expect("token sizes are limited")
     }
 
     /// Tokens produced in one full cycle of the producer's phases.
     #[must_use]
     pub fn produced_per_cycle(&self) -> u64 {
-        self.produce.iter().map(|&rate| u64::from(rate)).sum()
+        self.tokens.produce.iter().map(|&rate| u64::from(rate)).sum()
     }
 
     /// Tokens consumed in one full cycle of the consumer's phases.
     #[must_use]
     pub fn consumed_per_cycle(&self) -> u64 {
-        self.consume.iter().map(|&rate| u64::from(rate)).sum()
+        self.tokens.consume.iter().map(|&rate| u64::from(rate)).sum()
     }
 
     /// Writes the words of initial token `token` (from 0) into `words` (one token long).
     pub fn write_initial(&self, token: u64, words: &mut [u64]) {
-        match &self.initial.values {
+        match &self.tokens.initial.values {
             InitialValues::List(list) => {
                 let start = usize::try_from(token).expect("token numbers fit memory") * words.len();
                 words.copy_from_slice(&list[start..start + words.len()]);
@@ -521,7 +529,7 @@ impl App {
         self.inputs(actor)
             .iter()
             .map(|&c| &self.channels[c])
-            .map(|c| c.consume[phase as usize] as usize * c.token_words() as usize)
+            .map(|c| c.tokens.consume[phase as usize] as usize * c.token_words() as usize)
             .sum()
     }
 
@@ -530,7 +538,7 @@ impl App {
     pub fn output_words(&self, actor: ActorId, phase: u32) -> usize {
         self.output_ports(actor)
             .map(|c| &self.channels[c])
-            .map(|c| c.produce[phase as usize] as usize * c.token_words() as usize)
+            .map(|c| c.tokens.produce[phase as usize] as usize * c.token_words() as usize)
             .sum()
     }
 
@@ -565,14 +573,14 @@ impl App {
     pub fn with_token_bits(&self, bits: u64) -> Result<Self, AppError> {
         let mut channels = IdVec::clone(&self.channels);
         for channel in channels.values_mut() {
-            channel.token_bits = bits;
+            channel.tokens.bits = bits;
         }
         let mut actors = IdVec::clone(&self.actors);
         for (id, actor) in actors.iter_mut() {
             let words = u32::try_from(bits.div_ceil(64).clamp(1, limits::TOKEN_WORDS)).expect("limited");
             let ports = self
                 .output_ports(id)
-                .map(|c| mix::MixPort { rates: self.channels[c].produce.clone(), words })
+                .map(|c| mix::MixPort { rates: self.channels[c].tokens.produce.clone(), words })
                 .collect();
             actor.behaviour = Arc::new(mix::Mix::new(&actor.name, ports));
         }
@@ -583,7 +591,7 @@ impl App {
         for (actor, data) in self.actors.iter() {
             let port_error = |id: ChannelId, side, port, problem| {
                 let channel = self.channels[id].name.to_string();
-                Err(AppError::Port { channel, id, actor: data.name.clone(), side, port, problem })
+                Err(AppError::Port { channel, id, actor: data.name.to_string(), side, port, problem })
             };
             for (i, &id) in self.inputs(actor).iter().enumerate() {
                 let port = self.channels[id].target_port;
@@ -609,7 +617,7 @@ impl App {
                     );
                 }
                 if let Some(l) = last.filter(|l| l.source_port == channel.source_port)
-                    && (l.produce != channel.produce || l.token_bits != channel.token_bits)
+                    && (l.tokens.produce != channel.tokens.produce || l.tokens.bits != channel.tokens.bits)
                 {
                     return port_error(
                         id,
@@ -632,13 +640,13 @@ fn check_actors(actors: &IdVec<ActorId, Actor>) -> Result<(), AppError> {
     let mut names = HashSet::with_capacity(actors.len());
     for (id, actor) in actors.iter() {
         if !names.insert(actor.name.as_str()) {
-            return Err(AppError::DuplicateActor { name: actor.name.clone(), second: id });
+            return Err(AppError::DuplicateActor { name: actor.name.to_string(), second: id });
         }
         if actor.exec.is_empty() || actor.phases() > limits::PHASES {
-            return Err(AppError::Phases { actor: actor.name.clone(), id, phases: actor.phases() });
+            return Err(AppError::Phases { actor: actor.name.to_string(), id, phases: actor.phases() });
         }
         if let Some(&exec) = actor.exec.iter().find(|&&exec| exec > limits::EXEC) {
-            return Err(AppError::ExecTooLong { actor: actor.name.clone(), id, exec });
+            return Err(AppError::ExecTooLong { actor: actor.name.to_string(), id, exec });
         }
     }
     Ok(())
@@ -652,27 +660,33 @@ fn check_channels(actors: &IdVec<ActorId, Actor>, channels: &IdVec<ChannelId, Ch
         if !names.insert(c.name.as_str()) {
             return Err(AppError::DuplicateChannel { name: channel(), second: id });
         }
-        for (end, rates) in [(c.source, &c.produce), (c.target, &c.consume)] {
+        for (end, rates) in [(c.source, &c.tokens.produce), (c.target, &c.tokens.consume)] {
             let Some(actor) = actors.get(end) else {
                 return Err(AppError::NoSuchActor { channel: channel(), id, actor: end, actors: actors.len() });
             };
             if rates.len() as u64 != actor.phases() {
                 let (found, phases) = (rates.len(), actor.phases());
-                return Err(AppError::RateCount { channel: channel(), id, actor: actor.name.clone(), found, phases });
+                return Err(AppError::RateCount {
+                    channel: channel(),
+                    id,
+                    actor: actor.name.to_string(),
+                    found,
+                    phases,
+                });
             }
             if rates.iter().all(|&rate| rate == 0) {
-                return Err(AppError::ZeroRates { channel: channel(), id, actor: actor.name.clone() });
+                return Err(AppError::ZeroRates { channel: channel(), id, actor: actor.name.to_string() });
             }
             let rate = u64::from(rates.iter().copied().max().unwrap_or(0));
             check_limit(c, id, Figure::Rate, rate, limits::RATE)?;
         }
-        check_limit(c, id, Figure::TokenWords, c.token_bits.div_ceil(64), limits::TOKEN_WORDS)?;
-        let words = c.initial.count.saturating_mul(u64::from(c.token_words()));
+        check_limit(c, id, Figure::TokenWords, c.tokens.bits.div_ceil(64), limits::TOKEN_WORDS)?;
+        let words = c.tokens.initial.count.saturating_mul(u64::from(c.token_words()));
         initial_words = initial_words.saturating_add(words);
         check_limit(c, id, Figure::InitialWords, initial_words, limits::INITIAL_WORDS)?;
-        let given = match &c.initial.values {
+        let given = match &c.tokens.initial.values {
             InitialValues::List(list) => list.len() as u64,
-            InitialValues::Repeat(one) => one.len() as u64 * c.initial.count,
+            InitialValues::Repeat(one) => one.len() as u64 * c.tokens.initial.count,
             InitialValues::Mix => words,
         };
         if given != words {

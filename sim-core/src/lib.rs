@@ -16,14 +16,16 @@ pub mod random;
 pub mod reference;
 pub mod run;
 pub mod shard;
+pub mod shared;
 pub mod time;
 
 pub use app::{
-    Actor, ActorState, App, AppError, Behaviour, Channel, Figure, Firing, InitialTokens, InitialValues, SourcePlace,
-    State,
+    Actor, ActorState, App, AppError, Behaviour, Channel, ChannelTokens, Figure, Firing, InitialTokens, InitialValues,
+    SourcePlace, State,
 };
 pub use csr::Csr;
 pub use ids::{ActorId, ChannelId, Id, IdVec, LinkId, NodeId};
 pub use machine::{Link, Machine, MachineError, Node, Preset};
 pub use run::{ChannelOutcome, Outcome, RunOptions};
+pub use shared::Shared;
 pub use time::{LogicalLatency, Tick, Ticks};

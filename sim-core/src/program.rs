@@ -9,14 +9,13 @@
 //! Entries repeat every metacycle of M ticks: activation a of an entry that stands at tick t acts at tick t + a·M. It
 //! belongs to iteration a·U + `place`; a run executes the activations of its iterations and no other.
 
-mod names;
 mod order;
 
 use crate::csr::Ranges;
 use crate::ids::{ActorId, ChannelId, IdVec, LinkId, NodeId};
-use crate::machine::{Link, Machine};
+use crate::machine::{Link, Machine, Node};
+use crate::shared::Shared;
 use crate::time::Tick;
-use names::Names;
 use std::ops::Range;
 
 /// Limits on what one program may hold; beyond them lowering is an error.
@@ -36,6 +35,8 @@ crate::ids! {
     ProductId("product#");
     /// A word that is sent and stored once per metacycle; numbered by (link, slot).
     FrameId("frame#");
+    /// A rotating address; equal ones have one number, in no order.
+    AddressId("address#");
 }
 
 /// A rotating address in one node's memory: activation a uses `base + stride · ((a + phase) mod count)`.
@@ -116,9 +117,9 @@ pub struct Product {
     /// Number of words, at least 1.
     pub words: u32,
     /// Position of the first word among those that the channel gets in a metacycle.
-    pub position: u64,
+    pub position: u32,
     /// Where the firing's node keeps them.
-    pub address: RotatingAddress,
+    pub address: AddressId,
 }
 
 /// A word that is sent on a link, and stored at its other end one latency later, once per metacycle.
@@ -133,7 +134,7 @@ pub struct Frame {
     /// The frame that brought the word to the link's source; `None` if it was produced there.
     pub relayed: Option<FrameId>,
     /// Where it is stored at the link's target.
-    pub to: RotatingAddress,
+    pub to: AddressId,
     /// Place among the U iterations of a metacycle.
     pub place: u32,
 }
@@ -161,6 +162,8 @@ pub struct ProgramParts {
     pub frames: IdVec<FrameId, Frame>,
     /// Link of every frame.
     pub frames_of: Ranges<LinkId>,
+    /// All addresses, each once: there are millions of words, and few different addresses where nodes are alike.
+    pub addresses: IdVec<AddressId, RotatingAddress>,
 }
 
 /// What an engine executes.
@@ -170,8 +173,8 @@ pub struct Program {
     pub(crate) metacycle: i64,
     pub(crate) unroll: u32,
     pub(crate) channels: usize,
-    pub(crate) names: Names,
-    pub(crate) links: IdVec<LinkId, Link>,
+    pub(crate) nodes: Shared<IdVec<NodeId, Node>>,
+    pub(crate) links: Shared<IdVec<LinkId, Link>>,
     pub(crate) actors: IdVec<ActorId, ActorPlan>,
     pub(crate) firings: IdVec<FiringId, PlannedFiring>,
     pub(crate) firings_on: Ranges<NodeId>,
@@ -179,6 +182,7 @@ pub struct Program {
     pub(crate) products: IdVec<ProductId, Product>,
     pub(crate) frames: IdVec<FrameId, Frame>,
     pub(crate) frames_of: Ranges<LinkId>,
+    pub(crate) addresses: IdVec<AddressId, RotatingAddress>,
 }
 
 /// What holds for all firings of an actor.
@@ -198,8 +202,8 @@ impl Program {
     /// If the parts are not in the order that [`ProgramParts`] states.
     #[must_use]
     pub fn new(machine: &Machine, parts: ProgramParts) -> Self {
-        let ProgramParts { identity, metacycle, unroll, channels, firings, reads, products, frames, frames_of, .. } =
-            parts;
+        let ProgramParts { identity, metacycle, unroll, channels, firings, reads, products, frames, .. } = parts;
+        let ProgramParts { frames_of, addresses, .. } = parts;
         assert!(metacycle > 0 && unroll > 0, "lowering refuses empty metacycles");
         let order = |firing: &PlannedFiring| (firing.node, firing.last.0 % metacycle);
         assert!(firings.as_slice().is_sorted_by_key(order), "firings are in order");
@@ -211,8 +215,8 @@ impl Program {
             metacycle,
             unroll,
             channels,
-            names: Names::new(machine.nodes().values().map(|node| node.name.as_str())),
-            links: machine.links().clone(),
+            nodes: machine.nodes_shared(),
+            links: machine.links_shared(),
             actors,
             firings_on: Ranges::of_sorted(machine.nodes().len(), firings.values().map(|firing| firing.node)),
             firings,
@@ -220,6 +224,7 @@ impl Program {
             products,
             frames,
             frames_of,
+            addresses,
         }
     }
 
@@ -266,11 +271,11 @@ impl Program {
             + size_of_val(self.reads.as_slice())
             + size_of_val(self.products.as_slice())
             + size_of_val(self.frames.as_slice())
+            + size_of_val(self.addresses.as_slice())
             + size_of_val(self.links.as_slice())
             + size_of_val(self.actors.as_slice())
             + self.firings_on.bytes()
             + self.frames_of.bytes()
-            + self.names.bytes()
     }
 
     pub(crate) fn firings_on(&self, node: NodeId) -> impl Iterator<Item = (FiringId, &PlannedFiring)> {

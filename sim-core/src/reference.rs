@@ -205,15 +205,15 @@ struct Interpreter<'a> {
     queues: IdVec<ChannelId, VecDeque<Vec<u64>>>,
     kept: IdVec<ActorId, Kept>,
     fired: IdVec<ActorId, u64>,
-    digests: IdVec<ChannelId, Option<ChannelOutcome>>,
+    digests: BTreeMap<ChannelId, ChannelOutcome>,
     recorded: BTreeMap<ChannelId, Vec<u64>>,
 }
 
 impl<'a> Interpreter<'a> {
     fn new(app: &'a App, options: &RunOptions) -> Self {
-        let digest = |(id, channel): (ChannelId, &Channel)| {
-            let start = ChannelOutcome { tokens: 0, digest: ChannelDigest::new(&channel.name) };
-            options.channels.contains(&id).then_some(start)
+        let digest = |&id: &ChannelId| {
+            let digest = ChannelDigest::new(&app.channels()[id].name);
+            (id, ChannelOutcome { tokens: 0, digest })
         };
         let kept = app.actors().values().map(|actor| match &actor.state {
             ActorState::None => Kept::Words(Vec::new()),
@@ -227,7 +227,7 @@ impl<'a> Interpreter<'a> {
             queues: app.channels().values().map(initial_tokens).collect(),
             kept: kept.collect(),
             fired: IdVec::filled(0, app.actors().len()),
-            digests: app.channels().iter().map(digest).collect(),
+            digests: options.channels.iter().map(digest).collect(),
             recorded: options.record.iter().map(|&channel| (channel, Vec::new())).collect(),
         }
     }
@@ -257,7 +257,7 @@ impl<'a> Interpreter<'a> {
     /// Whether the tokens that the next firing of `actor` consumes are there.
     fn is_ready(&self, actor: ActorId) -> bool {
         let phase = self.next_firing(actor).phase as usize;
-        let has_tokens = |&c: &ChannelId| self.queues[c].len() >= self.app.channels()[c].consume[phase] as usize;
+        let has_tokens = |&c: &ChannelId| self.queues[c].len() >= self.app.channels()[c].tokens.consume[phase] as usize;
         self.app.inputs(actor).iter().all(has_tokens)
     }
 
@@ -266,7 +266,7 @@ impl<'a> Interpreter<'a> {
         let phase = firing.phase as usize;
         let mut inputs = Vec::new();
         for &channel in self.app.inputs(actor) {
-            for _ in 0..self.app.channels()[channel].consume[phase] {
+            for _ in 0..self.app.channels()[channel].tokens.consume[phase] {
                 inputs.extend(self.queues[channel].pop_front().expect("only a ready actor fires"));
             }
         }
@@ -283,7 +283,7 @@ impl<'a> Interpreter<'a> {
         let mut words = outputs.as_slice();
         for port in self.app.output_ports(actor) {
             let port = &self.app.channels()[port];
-            let (produced, rest) = words.split_at(port.produce[phase] as usize * port.token_words() as usize);
+            let (produced, rest) = words.split_at(port.tokens.produce[phase] as usize * port.token_words() as usize);
             words = rest;
             for &channel in self.app.outputs(actor) {
                 if self.app.channels()[channel].source_port == port.source_port {
@@ -297,7 +297,7 @@ impl<'a> Interpreter<'a> {
     /// Appends whole tokens to `channel`.
     fn produce(&mut self, channel: ChannelId, words: &[u64]) {
         let tokens = words.chunks(self.app.channels()[channel].token_words() as usize);
-        if let Some(outcome) = &mut self.digests[channel] {
+        if let Some(outcome) = self.digests.get_mut(&channel) {
             outcome.tokens += tokens.len() as u64;
             outcome.digest.update(words);
         }
@@ -314,7 +314,7 @@ fn initial_tokens(channel: &Channel) -> VecDeque<Vec<u64>> {
         channel.write_initial(number, &mut words);
         words
     };
-    (0..channel.initial.count).map(token).collect()
+    (0..channel.tokens.initial.count).map(token).collect()
 }
 
 /// What a caught panic said.

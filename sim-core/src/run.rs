@@ -1,7 +1,8 @@
 //! What a run is asked for, and what it yields: shared by the engines and the oracles.
 
+use crate::app::App;
 use crate::digest::{ChannelDigest, DigestLevel, RunDigest, stream_digest};
-use crate::ids::{ChannelId, IdVec};
+use crate::ids::ChannelId;
 use crate::time::{Tick, Ticks};
 use std::collections::BTreeMap;
 
@@ -41,8 +42,8 @@ pub struct Outcome {
     pub iterations: u64,
     /// The end of the last firing; `None` for an untimed run.
     pub ticks: Option<Tick>,
-    /// Per channel what was produced; `None` where it was not asked for.
-    pub channels: IdVec<ChannelId, Option<ChannelOutcome>>,
+    /// What was produced on the channels that it was asked for.
+    pub channels: BTreeMap<ChannelId, ChannelOutcome>,
     /// Words of the recorded channels, tokens in FIFO order.
     pub recorded: BTreeMap<ChannelId, Vec<u64>>,
     /// The run digest; `None` for an untimed run.
@@ -50,10 +51,10 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The stream digest, if every channel was digested.
+    /// The stream digest, if every channel of `app` was digested.
     #[must_use]
-    pub fn stream_digest(&self) -> Option<ChannelDigest> {
-        let all: Option<Vec<_>> = self.channels.values().map(|channel| channel.map(|c| c.digest)).collect();
-        all.map(stream_digest)
+    pub fn stream_digest(&self, app: &App) -> Option<ChannelDigest> {
+        let all = self.channels.len() == app.channels().len();
+        all.then(|| stream_digest(self.channels.values().map(|channel| channel.digest)))
     }
 }

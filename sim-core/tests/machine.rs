@@ -283,7 +283,7 @@ fn an_offset_beyond_the_limit_is_refused() {
     node.offset = limits::OFFSET + 1;
     let (name, offset) = (node.name.clone(), node.offset.into());
     let error = Machine::new("test", vec![node], vec![]).unwrap_err();
-    assert_eq!(error, MachineError::OffsetTooLarge { node: NodeId(0), name, offset });
+    assert_eq!(error, MachineError::OffsetTooLarge { node: NodeId(0), name: name.to_string(), offset });
 }
 
 #[test]

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use sim_core::mix::{Mix, MixPort};
 use sim_core::reference::{RatesError, ReferenceError, firings_per_iteration, run};
 use sim_core::{
-    Actor, ActorId, ActorState, App, Behaviour, Channel, ChannelId, Firing, IdVec, InitialTokens, InitialValues,
-    Outcome, RunOptions, State,
+    Actor, ActorId, ActorState, App, Behaviour, Channel, ChannelId, ChannelTokens, Firing, IdVec, InitialTokens,
+    InitialValues, Outcome, RunOptions, State,
 };
 use std::sync::Arc;
 
@@ -28,16 +28,19 @@ fn graph(actors: &[(&str, usize)], edges: &[Edge]) -> App {
             source_port: port(i, |edge| edge.1),
             target: ActorId(target as u32),
             target_port: port(i, |edge| edge.3),
-            produce: produce.into(),
-            consume: consume.into(),
-            token_bits: 64,
-            initial: InitialTokens { count: initial, values: InitialValues::Mix },
+            tokens: ChannelTokens {
+                produce: produce.into(),
+                consume: consume.into(),
+                bits: 64,
+                initial: InitialTokens { count: initial, values: InitialValues::Mix },
+            }
+            .into(),
             place: None,
         })
         .collect();
     let mix = |actor: usize, name: &str| {
         let ports = channels.iter().filter(|channel| channel.source.0 as usize == actor);
-        Mix::new(name, ports.map(|channel| MixPort { rates: channel.produce.clone(), words: 1 }).collect())
+        Mix::new(name, ports.map(|channel| MixPort { rates: channel.tokens.produce.clone(), words: 1 }).collect())
     };
     let actors: Vec<Actor> = actors
         .iter()
@@ -48,7 +51,7 @@ fn graph(actors: &[(&str, usize)], edges: &[Edge]) -> App {
 }
 
 fn actor(name: &str, phases: usize, state: ActorState, behaviour: Arc<dyn Behaviour>) -> Actor {
-    Actor { name: name.to_owned(), exec: vec![1; phases].into(), state, behaviour, pin: None, fed: false, place: None }
+    Actor { name: name.into(), exec: vec![1; phases].into(), state, behaviour, pin: None, fed: false, place: None }
 }
 
 /// Digests and records everything.
@@ -68,7 +71,7 @@ fn check_expected(name: &str, app: &App) {
     let outcome = everything(app, 3).unwrap();
     let expected = after(after(EXPECTED, name), "mix_digests");
     for (id, channel) in app.channels().iter() {
-        let found = outcome.channels[id].unwrap();
+        let found = outcome.channels[&id];
         let expected = after(expected, &channel.name);
         let tokens = after(expected, "tokens").split(',').next().unwrap();
         let digest = after(expected, "digest").split('"').nth(1).unwrap();
@@ -207,10 +210,8 @@ fn multicast() -> App {
         source_port,
         target: ActorId(target),
         target_port: 0,
-        produce: [2].into(),
-        consume: [rate].into(),
-        token_bits: 65,
-        initial: InitialTokens::none(),
+        tokens: ChannelTokens { produce: [2].into(), consume: [rate].into(), bits: 65, initial: InitialTokens::none() }
+            .into(),
         place: None,
     };
     let actors = vec![
@@ -222,7 +223,7 @@ fn multicast() -> App {
     let channels =
         vec![one("to plain", 0, 0, 1, 2), one("to opaque", 0, 0, 2, 2), one("on", 1, 0, 3, 2), one("off", 2, 0, 0, 2)];
     let mut channels = IdVec::<ChannelId, _>::from(channels);
-    channels[ChannelId(3)].initial = InitialTokens { count: 4, values: InitialValues::Repeat(Arc::new([0, 0])) };
+    channels[ChannelId(3)].tokens.initial = InitialTokens { count: 4, values: InitialValues::Repeat(Arc::new([0, 0])) };
     App::new("multicast", actors, channels).unwrap()
 }
 
@@ -234,8 +235,8 @@ fn state_is_kept_and_one_output_feeds_many() {
     assert_eq!(outcome.recorded[&ChannelId(1)], outcome.recorded[&ChannelId(0)]);
     assert_eq!(outcome.recorded[&ChannelId(2)], four(10, 14, 22));
     assert_eq!(outcome.recorded[&ChannelId(3)], four(100, 104, 112));
-    assert_eq!(outcome.channels[ChannelId(2)].unwrap().tokens, 6);
-    assert!(outcome.stream_digest().is_some());
+    assert_eq!(outcome.channels[&ChannelId(2)].tokens, 6);
+    assert!(outcome.stream_digest(&multicast()).is_some());
 }
 
 #[test]
@@ -263,9 +264,9 @@ proptest! {
         let firings = firings_per_iteration(&app).unwrap();
         let (short, long) = (everything(&app, iterations).unwrap(), everything(&app, iterations + 1).unwrap());
         for (id, channel) in app.channels().iter() {
-            let per_iteration = firings[channel.source] * u64::from(channel.produce[0]);
-            prop_assert_eq!(per_iteration, firings[channel.target] * u64::from(channel.consume[0]));
-            prop_assert_eq!(short.channels[id].unwrap().tokens, iterations * per_iteration);
+            let per_iteration = firings[channel.source] * u64::from(channel.tokens.produce[0]);
+            prop_assert_eq!(per_iteration, firings[channel.target] * u64::from(channel.tokens.consume[0]));
+            prop_assert_eq!(short.channels[&id].tokens, iterations * per_iteration);
             prop_assert!(long.recorded[&id].starts_with(&short.recorded[&id]));
         }
     }

@@ -3,7 +3,7 @@
 use super::ports::PortId;
 use super::{AppBuilder, Connection, Declared, Place};
 use scheduler::analysis::{AnalysisError, analyse};
-use sim_core::{Actor, ActorId, App, AppError, Channel, Id, SourcePlace};
+use sim_core::{Actor, ActorId, App, AppError, Channel, ChannelTokens, Id, SourcePlace};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -154,10 +154,13 @@ impl Connection {
             source_port: self.from.port,
             target: self.to.actor,
             target_port: self.to.port,
-            produce: [output.rate].into(),
-            consume: [input.rate].into(),
-            token_bits: output.token_bits,
-            initial: self.initial.clone(),
+            tokens: ChannelTokens {
+                produce: [output.rate].into(),
+                consume: [input.rate].into(),
+                bits: output.token_bits,
+                initial: self.initial.clone(),
+            }
+            .into(),
             place: Some(Box::new(SourcePlace::Code(self.place))),
         }
     }
@@ -167,7 +170,7 @@ impl Declared {
     fn freeze(self) -> Actor {
         let settings = self.settings.get();
         Actor {
-            name: self.name,
+            name: self.name.into(),
             exec: [settings.exec].into(),
             state: self.state,
             behaviour: self.behaviour,

@@ -137,7 +137,7 @@ fn text(app: &App, repetition: Option<&Repetition>, analysis: Result<&Analysis, 
         let mut rows = vec![vec!["actor".to_owned(), "q".to_owned(), "firings".to_owned(), "exec".to_owned()]];
         for (id, actor) in app.actors().iter() {
             let firings = grouped(repetition.firings(id));
-            let mut row = vec![actor.name.clone(), grouped(repetition.cycles(id)), firings, exec(&actor.exec)];
+            let mut row = vec![actor.name.to_string(), grouped(repetition.cycles(id)), firings, exec(&actor.exec)];
             row.extend(left(id).map(|left| format!("{left} left: starved")));
             rows.push(row);
         }

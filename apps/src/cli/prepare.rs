@@ -31,7 +31,8 @@ pub(crate) struct Prepared {
     pub(crate) loaded: LoadedApp,
     pub(crate) machine: Machine,
     pub(crate) calendars: CalendarSet,
-    pub(crate) verified: Verified,
+    /// What the verifier found out about them, until it is clear that nobody will draw it.
+    pub(crate) verified: Option<Verified>,
     /// How good the calendars are, if they were made just now.
     pub(crate) report: Option<Report>,
     /// The schedule, if it was listed.
@@ -70,6 +71,7 @@ impl PrepareArgs {
                 (calendars, verified, Some(report), schedule)
             }
         };
-        Ok(Prepared { loaded, machine, calendars, verified, report, schedule, took: start.elapsed() })
+        let (verified, took) = (Some(verified), start.elapsed());
+        Ok(Prepared { loaded, machine, calendars, verified, report, schedule, took })
     }
 }

@@ -38,15 +38,16 @@ impl Display {
         Self { start: Instant::now(), took: None, nodes: nodes as f64, shown }
     }
 
-    /// Executes all steps of a run, each up to a number of metacycles that takes a moment, and shows how far it is.
-    pub(crate) fn drive<E>(&mut self, advance: impl FnMut(u64) -> Result<Progress, E>) -> Result<(), E> {
-        let result = self.steps(advance);
+    /// Executes all steps of a run, each up to a number of metacycles that takes a moment, `least` of them at least, and
+    /// shows how far it is.
+    pub(crate) fn drive<E>(&mut self, least: u64, advance: impl FnMut(u64) -> Result<Progress, E>) -> Result<(), E> {
+        let result = self.steps(least, advance);
         self.end();
         result
     }
 
-    fn steps<E>(&mut self, mut advance: impl FnMut(u64) -> Result<Progress, E>) -> Result<(), E> {
-        let mut metacycles = 1_u64;
+    fn steps<E>(&mut self, least: u64, mut advance: impl FnMut(u64) -> Result<Progress, E>) -> Result<(), E> {
+        let mut metacycles = least;
         loop {
             let before = Instant::now();
             let progress = advance(metacycles)?;
@@ -57,7 +58,7 @@ impl Display {
             if took < CHUNK / 2 {
                 metacycles = metacycles.saturating_mul(2);
             } else if took > CHUNK * 2 {
-                metacycles = (metacycles / 2).max(1);
+                metacycles = (metacycles / 2).max(least);
             }
             self.show(progress);
         }

@@ -129,6 +129,11 @@ pub(crate) fn keeps_calendars(machine: &Machine) -> bool {
     machine.nodes().len() <= KEPT_NODES
 }
 
+/// Whether a run on `machine` draws its calendars.
+pub(crate) fn draws_calendars(machine: &Machine) -> bool {
+    machine.nodes().len() <= CALENDAR_NODES
+}
+
 fn write_records(folder: &NewFolder, app: &App, outcome: &Outcome) -> Result<(), Failure> {
     let mut taken = std::collections::BTreeSet::new();
     for (&id, words) in &outcome.recorded {
@@ -154,7 +159,7 @@ fn draw(session: &Session, folder: &NewFolder, prepared: &Prepared) -> Result<()
                 .talk(format_args!("no {what} picture is drawn of {nodes}; `tidelock view {hint} -o x.svg` does it"));
         }
     };
-    if nodes <= CALENDAR_NODES {
+    if let Some(verified) = verified.as_ref().filter(|_| draws_calendars(machine)) {
         let frames = FrameChannels::new(machine, calendars, verified);
         let scene = CalendarScene::new(&loaded.app, machine, calendars, &frames);
         pictures::calendar(&scene, &folder.path().join("calendar.svg"))

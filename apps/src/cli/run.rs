@@ -320,7 +320,8 @@ impl Run {
             ..self.clone()
         };
         let took = begin.elapsed();
-        let prepared = Prepared { loaded, machine, calendars, verified, report: None, schedule: None, took };
+        let prepared =
+            Prepared { loaded, machine, calendars, verified: Some(verified), report: None, schedule: None, took };
         let resumed = Some(Known { start, files, fleet });
         Ok((run, Inputs { prepared, app, options, coupled: None, resumed }))
     }
@@ -333,7 +334,10 @@ impl Run {
         inputs: Inputs,
         execute: impl FnOnce(&Prepared, &mut Ready<'_>, &mut Display) -> Result<Executed, Failure>,
     ) -> Result<Option<Exit>, Failure> {
-        let Inputs { prepared, app, options, coupled, resumed } = inputs;
+        let Inputs { mut prepared, app, options, coupled, resumed } = inputs;
+        if !results::draws_calendars(&prepared.machine) {
+            prepared.verified = None;
+        }
         let fleet = prepared.loaded.fleet();
         let results = place.map(|place| Results::create(&place, &prepared)).transpose()?;
         let kept = resumed.as_ref().and_then(|known| known.fleet.as_ref());
@@ -428,17 +432,20 @@ impl Run {
         .map_err(failed)?;
         let carried = ready.coupled.take().map(|coupled| coupled.carry(engine.progress().end)).transpose()?;
         let stop = carried.as_ref().and_then(|carried| carried.run.fault).map(|fault| fault.tick);
+        let window = engine.window_metacycles();
         let driven = match (stop, &carried) {
             // Up to the tick in which a buffer fails the run is what it would be without clocks.
             (Some(tick), _) => engine.advance(metacycles_before(tick, &prepared.calendars)).map(|_| ()).map_err(failed),
-            (None, Some(_)) => display.drive(|metacycles| engine.advance(metacycles)).map_err(failed),
+            (None, Some(_)) => display.drive(window, |metacycles| engine.advance(metacycles)).map_err(failed),
             (None, None) => {
                 let every = self.checkpoint.checkpoint_every;
                 let mut keeper = Keeper::new(every, prepared.calendars.metacycle, ready.start, ready.store)?;
-                display.drive(|metacycles| keeper.step(&mut engine, metacycles)).map_err(|stopped| match stopped {
-                    Stopped::Engine(error) => failed(error),
-                    Stopped::Failure(failure) => failure,
-                })
+                display.drive(window, |metacycles| keeper.step(&mut engine, metacycles)).map_err(
+                    |stopped| match stopped {
+                        Stopped::Engine(error) => failed(error),
+                        Stopped::Failure(failure) => failure,
+                    },
+                )
             }
         };
         let (workers, bytes) = (engine.threads(), engine.bytes() + ready.program.bytes());
@@ -514,7 +521,7 @@ impl ResumedJson {
         let opaque = app.actors().values().filter(|actor| actor.state == ActorState::Opaque);
         let tick = start.map_or(0, |start| start.tick().0);
         let from_tick = if let Some(Start::State(_)) = start { tick } else { 0 };
-        Self { checkpoint_tick: tick, from_tick, opaque: opaque.map(|actor| actor.name.clone()).collect() }
+        Self { checkpoint_tick: tick, from_tick, opaque: opaque.map(|actor| actor.name.to_string()).collect() }
     }
 
     fn text(&self) -> String {
@@ -539,8 +546,7 @@ pub(crate) fn summary<'a>(
     let seconds = took.as_secs_f64();
     let executed = (ticks - resumed.as_ref().map_or(0, |resumed| resumed.from_tick)) as f64;
     let name = |id: ChannelId| prepared.loaded.app.channels()[id].name.as_str();
-    let digested = outcome.channels.iter().filter_map(|(id, channel)| channel.map(|channel| (id, channel)));
-    let channel = |(id, channel): (ChannelId, sim_core::ChannelOutcome)| {
+    let channel = |(&id, channel): (&ChannelId, &sim_core::ChannelOutcome)| {
         (name(id), ChannelJson { tokens: channel.tokens, digest: channel.digest.to_string() })
     };
     let CalendarSet { metacycle, unroll, .. } = prepared.calendars;
@@ -550,9 +556,12 @@ pub(crate) fn summary<'a>(
         iterations: outcome.iterations,
         ticks,
         iteration_period: num_rational::Ratio::new(metacycle, i64::from(unroll)).to_string(),
-        stream_digest: outcome.stream_digest().filter(|_| !app.channels().is_empty()).map(|digest| digest.to_string()),
+        stream_digest: outcome
+            .stream_digest(app)
+            .filter(|_| !app.channels().is_empty())
+            .map(|digest| digest.to_string()),
         digest: outcome.digest.map(|digest| digest.to_string()).unwrap_or_default(),
-        channels: Object(digested.map(channel).collect()),
+        channels: Object(outcome.channels.iter().map(channel).collect()),
         recorded: outcome.recorded.keys().map(|&id| name(id)).collect(),
         compile_seconds: prepared.took.as_secs_f64(),
         seconds,

@@ -10,8 +10,8 @@ use std::fmt::Write;
 fn token_bytes(channel: &Channel) -> usize {
     let words = channel.token_words() as usize;
     // The payload of graph files fills words whole; typed tokens have whole bytes.
-    if channel.token_bits > 0 && channel.token_bits.is_multiple_of(8) {
-        (channel.token_bits / 8) as usize
+    if channel.tokens.bits > 0 && channel.tokens.bits.is_multiple_of(8) {
+        (channel.tokens.bits / 8) as usize
     } else {
         words * 8
     }
@@ -59,7 +59,7 @@ pub(crate) fn to_csv(channel: &Channel, words: &[u64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sim_core::{ActorId, InitialTokens};
+    use sim_core::{ActorId, ChannelTokens, InitialTokens};
 
     fn channel(token_bits: u64) -> Channel {
         Channel {
@@ -68,10 +68,13 @@ mod tests {
             source_port: 0,
             target: ActorId(0),
             target_port: 0,
-            produce: [1].into(),
-            consume: [1].into(),
-            token_bits,
-            initial: InitialTokens::none(),
+            tokens: ChannelTokens {
+                produce: [1].into(),
+                consume: [1].into(),
+                bits: token_bits,
+                initial: InitialTokens::none(),
+            }
+            .into(),
             place: None,
         }
     }

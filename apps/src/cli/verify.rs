@@ -274,7 +274,7 @@ fn channel_of(app: &App, actor: ActorId, phase: usize, word: usize, consumed: bo
     let mut left = word;
     for id in channels {
         let channel = &app.channels()[id];
-        let rates = if consumed { &channel.consume } else { &channel.produce };
+        let rates = if consumed { &channel.tokens.consume } else { &channel.tokens.produce };
         let words = rates[phase] as usize * channel.token_words() as usize;
         match left.checked_sub(words) {
             Some(rest) => left = rest,

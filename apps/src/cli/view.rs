@@ -63,6 +63,7 @@ impl Drawing {
     fn calendar(&self, session: &Session) -> Result<(), Failure> {
         self.check_output()?;
         let Prepared { loaded, machine, calendars, verified, .. } = self.what.prepare(session, false)?;
+        let verified = verified.expect("only runs let go of it");
         let scene = || {
             let frames = FrameChannels::new(&machine, &calendars, &verified);
             CalendarScene::new(&loaded.app, &machine, &calendars, &frames)
@@ -136,7 +137,7 @@ fn topology_text(machine: &Machine, scene: &TopologyScene, busy: bool) -> String
             format!("{} ({}){used}", machine.nodes()[ends.target].name, ends.latency.0)
         });
         let cores = if node.cores == 0 { "switch".to_owned() } else { node.cores.to_string() };
-        let mut row = vec![node.name.clone(), cores];
+        let mut row = vec![node.name.to_string(), cores];
         row.extend(busy.then(|| percent(shown.busy)));
         row.push(links.collect::<Vec<_>>().join(", "));
         rows.push(row);

@@ -6,7 +6,8 @@ use super::names::nearest;
 use sim_core::app::limits;
 use sim_core::mix::{Mix, MixPort};
 use sim_core::{
-    Actor, ActorId, ActorState, App, AppError, Channel, ChannelId, Id, InitialTokens, InitialValues, SourcePlace,
+    Actor, ActorId, ActorState, App, AppError, Channel, ChannelId, ChannelTokens, Id, InitialTokens, InitialValues,
+    SourcePlace,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -256,19 +257,22 @@ impl Draft {
                 source_port: u32::try_from(ports[source].len()).expect("channels are counted in 32 bits"),
                 target: ActorId::from_index(target),
                 target_port: inputs[target],
-                produce: rates(&draft.produce.value, phases[source]),
-                consume: rates(&draft.consume.value, phases[target]),
-                token_bits: draft.token_bits,
-                initial: InitialTokens { count: draft.initial.value, values: InitialValues::Mix },
+                tokens: ChannelTokens {
+                    produce: rates(&draft.produce.value, phases[source]),
+                    consume: rates(&draft.consume.value, phases[target]),
+                    bits: draft.token_bits,
+                    initial: InitialTokens { count: draft.initial.value, values: InitialValues::Mix },
+                }
+                .into(),
                 place: Some(Box::new(SourcePlace::Text(draft.place.clone()))),
             };
-            ports[source].push(MixPort { rates: channel.produce.clone(), words: channel.token_words() });
+            ports[source].push(MixPort { rates: channel.tokens.produce.clone(), words: channel.token_words() });
             inputs[target] += 1;
             channels.push(channel);
         }
         let actors: Vec<Actor> = (self.actors.iter().zip(ports).zip(&phases))
             .map(|((draft, ports), &phases)| Actor {
-                name: draft.name.value.clone(),
+                name: draft.name.value.as_str().into(),
                 exec: cycle(&draft.exec.value, phases).collect(),
                 state: ActorState::None,
                 behaviour: Arc::new(Mix::new(&draft.name.value, ports)),

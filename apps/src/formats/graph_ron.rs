@@ -141,13 +141,14 @@ fn write_graph(app: &App, out: &mut String) -> fmt::Result {
     for channel in app.channels().values() {
         let [source, target] = [channel.source, channel.target].map(|actor| quoted(&app.actors()[actor].name));
         write!(out, "        (name: {}, source: {source}, target: {target}", quoted(&channel.name))?;
-        let [produce, consume] = [&channel.produce, &channel.consume].map(|rates| one_or_list(shortest_cycle(rates)));
+        let [produce, consume] =
+            [&channel.tokens.produce, &channel.tokens.consume].map(|rates| one_or_list(shortest_cycle(rates)));
         write!(out, ", produce: {produce}, consume: {consume}")?;
-        if channel.initial.count != 0 {
-            write!(out, ", initial_tokens: {}", channel.initial.count)?;
+        if channel.tokens.initial.count != 0 {
+            write!(out, ", initial_tokens: {}", channel.tokens.initial.count)?;
         }
-        if channel.token_bits != 64 {
-            write!(out, ", token_bits: {}", channel.token_bits)?;
+        if channel.tokens.bits != 64 {
+            write!(out, ", token_bits: {}", channel.tokens.bits)?;
         }
         writeln!(out, "),")?;
     }
@@ -157,7 +158,7 @@ fn write_graph(app: &App, out: &mut String) -> fmt::Result {
         while !taken.insert(name.clone()) {
             name.push('_');
         }
-        let [name, actor] = [&name, &actor.name].map(|name| quoted(name));
+        let [name, actor] = [name.as_str(), actor.name.as_str()].map(quoted);
         writeln!(
             out,
             "        (name: {name}, source: {actor}, target: {actor}, produce: 1, consume: 1, initial_tokens: 1),"

@@ -7,7 +7,9 @@ use super::fleet_file::FleetText;
 use super::processors::processors;
 use calendars::CalendarSet;
 use shim::{ExitStatus, HostError, HostSpec, Nanos, Report, TraceLevel};
-use sim_core::{Actor, ActorId, ActorState, App, AppError, Channel, InitialTokens, InitialValues, Machine, NodeId};
+use sim_core::{
+    Actor, ActorId, ActorState, App, AppError, Channel, ChannelTokens, InitialTokens, InitialValues, Machine, NodeId,
+};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -363,7 +365,7 @@ fn application(
 ) -> Result<App, FleetError> {
     let slot_words = text.slot_words as usize;
     let actor = |(at, node): (usize, &HostNode)| Actor {
-        name: node.spec.node.clone(),
+        name: node.spec.node.as_str().into(),
         exec: [text.exec].into(),
         state: ActorState::Opaque,
         behaviour: Arc::new(HostActor {
@@ -386,14 +388,17 @@ fn application(
         source_port: port(from, to),
         target: ActorId(to as u32),
         target_port: port(to, from),
-        produce: [1].into(),
-        consume: [1].into(),
-        token_bits: slot_words as u64 * 64,
-        // Empty slots.
-        initial: InitialTokens {
-            count: text.slots_in_flight,
-            values: InitialValues::Repeat(vec![0; slot_words].into()),
-        },
+        tokens: ChannelTokens {
+            produce: [1].into(),
+            consume: [1].into(),
+            bits: slot_words as u64 * 64,
+            // Empty slots.
+            initial: InitialTokens {
+                count: text.slots_in_flight,
+                values: InitialValues::Repeat(vec![0; slot_words].into()),
+            },
+        }
+        .into(),
         place: None,
     };
     let actors: Vec<Actor> = nodes.iter().enumerate().map(actor).collect();

@@ -2,8 +2,8 @@
 
 use sim_core::mix::fnv;
 use sim_core::{
-    Actor, ActorId, ActorState, App, AppError, Behaviour, Channel, Firing, InitialTokens, InitialValues, LinkId,
-    Machine, NodeId, State,
+    Actor, ActorId, ActorState, App, AppError, Behaviour, Channel, ChannelTokens, Firing, InitialTokens, InitialValues,
+    LinkId, Machine, NodeId, Shared, State,
 };
 use smol_str::{SmolStr, format_smolstr};
 use std::collections::{HashMap, VecDeque};
@@ -143,6 +143,14 @@ impl<'a> Load<'a> {
     fn channels(&self) -> Vec<Channel> {
         let slots = self.slots();
         let rate: Arc<[u32]> = Arc::new([1]);
+        let words = |count: u64| ChannelTokens {
+            produce: rate.clone(),
+            consume: rate.clone(),
+            bits: 64,
+            initial: InitialTokens { count, values: InitialValues::Mix },
+        };
+        // There are millions of channels, and few numbers of initial tokens.
+        let mut tokens: HashMap<u64, Shared<ChannelTokens>> = HashMap::new();
         let mut ports = vec![[0_u32; 2]; self.hosts.len()];
         let mut parallel: HashMap<(NodeId, NodeId), u32> = HashMap::new();
         let mut channels = Vec::new();
@@ -164,10 +172,7 @@ impl<'a> Load<'a> {
                 source_port: port(source, 0),
                 target,
                 target_port: port(target, 1),
-                produce: rate.clone(),
-                consume: rate.clone(),
-                token_bits: 64,
-                initial: InitialTokens { count, values: InitialValues::Mix },
+                tokens: tokens.entry(count).or_insert_with(|| words(count).into()).clone(),
                 place: None,
             });
             *number += 1;

@@ -22,7 +22,7 @@ pub(super) fn work(app: &App, iterations: u64) -> Result<u128, ReferenceError> {
         tokens.saturating_mul(u128::from(channel.token_words()))
     };
     let moved = app.channels().values().map(words).fold(fired, u128::saturating_add);
-    let initial = app.channels().values().map(|c| u128::from(c.initial.count) * u128::from(c.token_words()));
+    let initial = app.channels().values().map(|c| u128::from(c.tokens.initial.count) * u128::from(c.token_words()));
     Ok(moved.saturating_mul(u128::from(iterations)).saturating_add(initial.sum()))
 }
 
@@ -51,19 +51,19 @@ impl<'a> Expected<'a> {
     fn consumed(&self, id: ChannelId, index: u64) -> Vec<u64> {
         let channel = &self.app.channels()[id];
         let mut initial = vec![0; channel.token_words() as usize];
-        let words = |token: u64| match token.checked_sub(channel.initial.count) {
+        let words = |token: u64| match token.checked_sub(channel.tokens.initial.count) {
             Some(produced) => self.token(id, produced).to_vec(),
             None => {
                 channel.write_initial(token, &mut initial);
                 initial.clone()
             }
         };
-        tokens(&channel.consume, index).flat_map(words).collect()
+        tokens(&channel.tokens.consume, index).flat_map(words).collect()
     }
 
     /// Words that firing `index` of its source produces on `channel`.
     fn produced(&self, id: ChannelId, index: u64) -> Vec<u64> {
-        let tokens = tokens(&self.app.channels()[id].produce, index);
+        let tokens = tokens(&self.app.channels()[id].tokens.produce, index);
         tokens.flat_map(|token| self.token(id, token)).copied().collect()
     }
 

@@ -221,7 +221,7 @@ impl Subject<'_> {
             }
             Mode::Shards { shards, transport } => shards::execute(self, shards.get(), transport)?,
         };
-        Ok(Executed { run, workers, digests: Digests::of(&outcome) })
+        Ok(Executed { run, workers, digests: Digests::of(&outcome, self.app) })
     }
 
     fn reference(&self, limit: u64) -> Result<Reference, VerifyError> {
@@ -229,7 +229,7 @@ impl Subject<'_> {
         if work > u128::from(limit) {
             return Ok(Reference::Skipped { work, limit });
         }
-        Ok(Reference::Compared(reference::run(self.app, &self.options(None, false))?.stream_digest()))
+        Ok(Reference::Compared(reference::run(self.app, &self.options(None, false))?.stream_digest(self.app)))
     }
 
     /// Executes two of a kind once more to find where they differ.
@@ -261,8 +261,8 @@ impl Mode {
 }
 
 impl Digests {
-    fn of(outcome: &Outcome) -> Self {
-        Self { ticks: outcome.ticks, stream: outcome.stream_digest(), run: outcome.digest }
+    fn of(outcome: &Outcome, app: &App) -> Self {
+        Self { ticks: outcome.ticks, stream: outcome.stream_digest(app), run: outcome.digest }
     }
 }
 

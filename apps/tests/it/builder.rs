@@ -40,7 +40,8 @@ fn cd2dat() -> Result<App, BuildError> {
 #[test]
 fn cd2dat_has_the_published_rates() {
     let app = cd2dat().unwrap();
-    let rates: Vec<_> = app.channels().values().map(|c| (c.name.as_str(), c.produce[0], c.consume[0])).collect();
+    let rates: Vec<_> =
+        app.channels().values().map(|c| (c.name.as_str(), c.tokens.produce[0], c.tokens.consume[0])).collect();
     assert_eq!(rates, [("cd->a", 1, 1), ("a->b", 2, 3), ("b->c", 2, 7), ("c->d", 8, 7), ("dat", 5, 1)]);
     let c = &app.actors()[app.actor_named("c").unwrap()];
     assert_eq!((&c.exec[..], &c.state), ([4].as_slice(), &ActorState::Plain(vec![0; 4])));
@@ -210,7 +211,7 @@ fn tokens_of_users_travel() {
     });
     app.record("readings", read);
     let app = app.build().unwrap();
-    assert_eq!(app.channels().values().map(|c| c.token_bits).collect::<Vec<_>>(), [24, 128]);
+    assert_eq!(app.channels().values().map(|c| c.tokens.bits).collect::<Vec<_>>(), [24, 128]);
     let game = play(&app, |actor| if actor == "grey" { 6 } else { u64::MAX });
     assert_eq!(game.words("grey->read")[10..], [0x05_0505, 0x05_0201]);
     assert_eq!(
@@ -284,7 +285,7 @@ fn ports_lie_in_reading_order() {
     app.record("bytes", second.1);
     let app = app.build().unwrap();
     let id = app.actor_named("shapes").unwrap();
-    let ports: Vec<_> = app.inputs(id).iter().map(|&c| app.channels()[c].consume[0]).collect();
+    let ports: Vec<_> = app.inputs(id).iter().map(|&c| app.channels()[c].tokens.consume[0]).collect();
     assert_eq!(ports, [3, 2, 2, 1]);
     let inputs = [[1, 2, 3].as_slice(), &[4, 5], &[6, 7], &[1000, 1]].concat();
     let mut outputs = [u64::MAX; 10];

@@ -42,7 +42,7 @@ pub(crate) fn play(app: &App, firings: impl Fn(&str) -> u64) -> Game<'_> {
 
 fn initial_words(channel: &sim_core::Channel) -> Vec<u64> {
     let size = channel.token_words() as usize;
-    let mut words = vec![0; channel.initial.count as usize * size];
+    let mut words = vec![0; channel.tokens.initial.count as usize * size];
     for (k, words) in words.chunks_exact_mut(size).enumerate() {
         channel.write_initial(k as u64, words);
     }
@@ -58,7 +58,7 @@ impl Game<'_> {
     ) -> bool {
         let needed = |c: ChannelId| {
             let channel = &self.app.channels()[c];
-            channel.consume[0] as usize * channel.token_words() as usize
+            channel.tokens.consume[0] as usize * channel.token_words() as usize
         };
         let inputs = self.app.inputs(actor);
         if inputs.iter().any(|&c| self.streams[c].len() - consumed[c] < needed(c)) {
@@ -79,7 +79,7 @@ impl Game<'_> {
         let mut rest = outputs.as_slice();
         for port in self.app.output_ports(actor) {
             let channel = &self.app.channels()[port];
-            let produced = rest.split_off(..channel.produce[0] as usize * channel.token_words() as usize);
+            let produced = rest.split_off(..channel.tokens.produce[0] as usize * channel.token_words() as usize);
             let produced = produced.expect("all ports are in the outputs");
             for &c in self.app.outputs(actor) {
                 if self.app.channels()[c].source_port == channel.source_port {
@@ -94,7 +94,7 @@ impl Game<'_> {
     pub(crate) fn tokens<T: Token>(&self, channel: &str) -> Vec<T> {
         let id = self.app.channel_named(channel).unwrap_or_else(|| panic!("no channel `{channel}`"));
         let mut tokens = decode(&self.streams[id]);
-        tokens.drain(..self.app.channels()[id].initial.count as usize);
+        tokens.drain(..self.app.channels()[id].tokens.initial.count as usize);
         tokens
     }
 

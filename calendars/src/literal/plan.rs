@@ -163,14 +163,14 @@ impl<'a> Plan<'a> {
         let before = self.app.inputs(channel.target).iter().map(|&input| &self.app.channels()[input]);
         let words_before: usize = before
             .filter(|input| input.target_port < channel.target_port)
-            .map(|input| input.consume[phase] as usize * input.token_words() as usize)
+            .map(|input| input.tokens.consume[phase] as usize * input.token_words() as usize)
             .sum();
         (activation, index, words_before + token as usize * channel.token_words() as usize)
     }
 
     /// Tokens that firing `index` of its consumer takes from `channel`.
     fn consumed(&self, channel: &Channel, index: u64) -> u64 {
-        channel.consume[self.phase(channel.target, index) as usize].into()
+        channel.tokens.consume[self.phase(channel.target, index) as usize].into()
     }
 
     fn check_set(&self) -> Result<(), LiteralError> {
@@ -208,7 +208,8 @@ impl<'a> Plan<'a> {
             let inputs = app.input_words(entry.actor, phase) as u64;
             range(at, "the number of input words", words(&entry.inputs), inputs, inputs)?;
             let outputs = app.outputs(entry.actor).iter().map(|&channel| &app.channels()[channel]);
-            let outputs: u64 = outputs.map(|c| u64::from(c.produce[phase as usize]) * u64::from(c.token_words())).sum();
+            let outputs: u64 =
+                outputs.map(|c| u64::from(c.tokens.produce[phase as usize]) * u64::from(c.token_words())).sum();
             range(at, "the number of output words", words(&entry.outputs), outputs, outputs)?;
         }
         for operand in entry.inputs.iter().chain(&entry.outputs) {

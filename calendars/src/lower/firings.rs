@@ -1,7 +1,7 @@
 //! Fits the entries of compute calendars to their actors: every firing once, with the words that it is to write.
 
 use super::tokens::Before;
-use super::{EntryPlace, LowerError, check_place, rotating, tick};
+use super::{Addresses, EntryPlace, LowerError, check_place, rotating, tick};
 use crate::format::{CalendarSet, Circular, ComputeEntry, EntryFiring, Operand, Stretch};
 use sim_core::ids::{ActorId, ChannelId, Id, IdVec, NodeId};
 use sim_core::program::{FiringId, PlannedFiring, Product, ProductId, RotatingAddress, limits};
@@ -25,6 +25,7 @@ pub(super) fn lower<'a>(
     machine: &Machine,
     calendars: &'a CalendarSet,
     before: &Before<'_>,
+    addresses: &mut Addresses,
 ) -> Result<Firings<'a>, LowerError> {
     let by_actor = by_index(app, calendars)?;
     for (actor, firings) in by_actor.iter() {
@@ -58,7 +59,7 @@ pub(super) fn lower<'a>(
                 input_words: 0,
                 output_words: 0,
             };
-            lowered.add(app, before, firing, e)?;
+            lowered.add(app, before, addresses, firing, e)?;
         }
     }
     Ok(lowered)
@@ -73,6 +74,7 @@ impl<'a> Firings<'a> {
         &mut self,
         app: &App,
         before: &Before<'_>,
+        addresses: &mut Addresses,
         mut firing: PlannedFiring,
         e: EntryFiring<'a>,
     ) -> Result<(), LowerError> {
@@ -87,8 +89,10 @@ impl<'a> Firings<'a> {
             let Piece { span, skip, words, address } = piece;
             let Span { channel, staged, .. } = spans[span];
             let position = before.produced(channel, e.index) + skip;
+            let position = u32::try_from(position).map_err(|_| LowerError::Memory { words: position })?;
             let narrow = |n: u64| u32::try_from(n).expect("words of a firing are limited");
             let (staged, words) = (narrow(staged + skip), narrow(words));
+            let address = addresses.number(address);
             self.products.push(Product { firing: id, channel, staged, words, position, address });
         }
         firing.products = from..self.products.len() as u32;
@@ -189,7 +193,7 @@ fn output_spans(app: &App, actor: ActorId, phase: u32) -> Vec<Span> {
     let (mut port, mut end) = (None, 0);
     for &id in app.outputs(actor) {
         let channel = &app.channels()[id];
-        let words = u64::from(channel.produce[phase as usize]) * u64::from(channel.token_words());
+        let words = u64::from(channel.tokens.produce[phase as usize]) * u64::from(channel.token_words());
         if port.replace(channel.source_port) != Some(channel.source_port) {
             end += words;
         }

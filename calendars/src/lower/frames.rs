@@ -1,11 +1,11 @@
 //! Matches every frame sent with the store that receives it.
 
-use super::{EntryPlace, LowerError, check_place, rotating};
+use super::{Addresses, EntryPlace, LowerError, check_place, rotating};
 use crate::format::{CalendarSet, FrameEntry};
 use sim_core::Machine;
 use sim_core::csr::Ranges;
 use sim_core::ids::{IdVec, LinkId};
-use sim_core::program::{Frame, FrameId, ProductId, RotatingAddress, limits};
+use sim_core::program::{AddressId, Frame, FrameId, ProductId, RotatingAddress, limits};
 
 /// The frames of all links.
 pub(super) struct Frames {
@@ -13,7 +13,7 @@ pub(super) struct Frames {
     pub(super) frames: IdVec<FrameId, Frame>,
     pub(super) frames_of: Ranges<LinkId>,
     /// Where they are read, at their link's source.
-    pub(super) from: IdVec<FrameId, RotatingAddress>,
+    pub(super) from: IdVec<FrameId, AddressId>,
 }
 
 /// One frame at one end of a link.
@@ -41,7 +41,11 @@ impl Side {
 }
 
 /// Pairs the frames of all links.
-pub(super) fn lower(machine: &Machine, calendars: &CalendarSet) -> Result<Frames, LowerError> {
+pub(super) fn lower(
+    machine: &Machine,
+    calendars: &CalendarSet,
+    addresses: &mut Addresses,
+) -> Result<Frames, LowerError> {
     let (mut frames, mut from, mut links) = (IdVec::new(), IdVec::new(), Vec::new());
     let (mut sent, mut stored) = (Vec::new(), Vec::new());
     for (link, calendar) in calendars.links.iter() {
@@ -54,8 +58,9 @@ pub(super) fn lower(machine: &Machine, calendars: &CalendarSet) -> Result<Frames
         for (end, to) in join(calendars.metacycle, link, latency, &sent, &stored)? {
             let entry = EntryPlace::Gather { link, slot: end.slot };
             let sent = super::tick(calendars, entry, end.first, end.slot, 0)?;
+            let to = addresses.number(to);
             frames.push(Frame { sent, product: ProductId(0), word: 0, relayed: None, to, place: end.place });
-            from.push(end.address);
+            from.push(addresses.number(end.address));
             links.push(link);
         }
     }

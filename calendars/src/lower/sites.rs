@@ -10,7 +10,9 @@ use crate::format::{CalendarSet, EntryFiring, Stretch};
 use sim_core::Machine;
 use sim_core::csr::Ranges;
 use sim_core::ids::{Id, IdVec, LinkId, NodeId};
-use sim_core::program::{FiringId, Frame, FrameId, PlannedFiring, Product, ProductId, Read, RotatingAddress};
+use sim_core::program::{
+    AddressId, FiringId, Frame, FrameId, PlannedFiring, Product, ProductId, Read, RotatingAddress,
+};
 use sim_core::time::Tick;
 use std::ops::Range;
 
@@ -21,6 +23,7 @@ pub(super) struct Case<'a> {
     pub(super) entries: &'a IdVec<FiringId, EntryFiring<'a>>,
     pub(super) firings: &'a IdVec<FiringId, PlannedFiring>,
     pub(super) products: &'a IdVec<ProductId, Product>,
+    pub(super) addresses: &'a IdVec<AddressId, RotatingAddress>,
 }
 
 /// A word at a node.
@@ -54,8 +57,9 @@ impl Case<'_> {
         for firing in &self.firings.as_slice()[self.firings_on(node)] {
             for id in firing.products.clone().map(ProductId) {
                 let product = &self.products[id];
+                let first = self.addresses[product.address];
                 for word in 0..product.words {
-                    let address = RotatingAddress { base: product.address.base + word, ..product.address };
+                    let address = RotatingAddress { base: first.base + word, ..first };
                     let word = Word::Made(id, word);
                     sites.push(Site { address, place: firing.place, written: firing.last, word });
                 }
@@ -66,7 +70,7 @@ impl Case<'_> {
             for id in frames_of.row(link).map(FrameId) {
                 let Frame { sent, to, place, .. } = frames[id];
                 let written = Tick(sent.0 + latency.0);
-                sites.push(Site { address: to, place, written, word: Word::Brought(id) });
+                sites.push(Site { address: self.addresses[to], place, written, word: Word::Brought(id) });
             }
         }
     }
@@ -77,7 +81,7 @@ pub(super) fn resolve(
     case: &Case<'_>,
     frames: &mut IdVec<FrameId, Frame>,
     frames_of: &Ranges<LinkId>,
-    from: &IdVec<FrameId, RotatingAddress>,
+    from: &IdVec<FrameId, AddressId>,
 ) -> Result<(), LowerError> {
     let mut sites = Vec::new();
     for node in case.machine.nodes().ids() {
@@ -86,7 +90,7 @@ pub(super) fn resolve(
         for &link in case.machine.outgoing(node) {
             for id in frames_of.row(link).map(FrameId) {
                 let frame = &mut frames[id];
-                let key = (from[id], frame.place);
+                let key = (case.addresses[from[id]], frame.place);
                 let next =
                     sites.partition_point(|site| (site.address, site.place, site.written) < (key.0, key.1, frame.sent));
                 let found =

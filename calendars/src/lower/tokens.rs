@@ -62,7 +62,8 @@ impl Flows {
         let mut order: Vec<ProductId> = products.ids().collect();
         order.sort_unstable_by_key(|&id| (products[id].channel, products[id].position));
         let rows = Ranges::of_sorted(app.channels().len(), order.iter().map(|&id| products[id].channel));
-        let by_channel = order.into_iter().map(|id| (products[id].position, products[id].words, id)).collect();
+        let by_channel =
+            order.into_iter().map(|id| (u64::from(products[id].position), products[id].words, id)).collect();
         Ok(Self { words, by_channel, rows })
     }
 
@@ -70,8 +71,8 @@ impl Flows {
     fn reads(&self, app: &App, channel: ChannelId, firing: &PlannedFiring, before: u64, reads: &mut Vec<Read>) {
         let ends = &app.channels()[channel];
         let token = i128::from(ends.token_words());
-        let start = i128::from(before) - i128::from(ends.initial.count) * token;
-        let end = start + i128::from(ends.consume[firing.phase as usize]) * token;
+        let start = i128::from(before) - i128::from(ends.tokens.initial.count) * token;
+        let end = start + i128::from(ends.tokens.consume[firing.phase as usize]) * token;
         let flow = i128::from(self.words[channel]);
         let row = self.rows.row(channel);
         let products = &self.by_channel[row.start as usize..row.end as usize];
@@ -100,8 +101,10 @@ pub(super) struct Before<'a> {
 
 impl<'a> Before<'a> {
     pub(super) fn new(app: &'a App) -> Self {
-        let changing = app.channels().iter().filter(|(_, ends)| ends.produce.len() > 1 || ends.consume.len() > 1);
-        let prefixes = changing.map(|(id, ends)| (id, [prefix(&ends.produce), prefix(&ends.consume)])).collect();
+        let changing =
+            app.channels().iter().filter(|(_, ends)| ends.tokens.produce.len() > 1 || ends.tokens.consume.len() > 1);
+        let prefixes =
+            changing.map(|(id, ends)| (id, [prefix(&ends.tokens.produce), prefix(&ends.tokens.consume)])).collect();
         Self { app, prefixes }
     }
 
@@ -124,7 +127,7 @@ impl<'a> Before<'a> {
                 let phases = prefix.len() as u64 - 1;
                 index / phases * prefix[phases as usize] + prefix[(index % phases) as usize]
             }
-            None => index * u64::from(if end == 0 { ends.produce[0] } else { ends.consume[0] }),
+            None => index * u64::from(if end == 0 { ends.tokens.produce[0] } else { ends.tokens.consume[0] }),
         };
         tokens * u64::from(ends.token_words())
     }

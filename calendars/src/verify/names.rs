@@ -115,9 +115,9 @@ pub fn with_names(sentence: &str, app: &App, machine: &Machine) -> String {
 
 /// The name of the entity that an id of the kind with which `before` ends stands for.
 fn name_of(before: &str, id: u32, app: &App, machine: &Machine) -> Option<String> {
-    let node = |id| machine.nodes().get(id).map(|node| node.name.clone());
+    let node = |id| machine.nodes().get(id).map(|node| node.name.to_string());
     if before.ends_with("actor") {
-        app.actors().get(ActorId(id)).map(|actor| actor.name.clone())
+        app.actors().get(ActorId(id)).map(|actor| actor.name.to_string())
     } else if before.ends_with("channel") {
         app.channels().get(ChannelId(id)).map(|channel| channel.name.to_string())
     } else if before.ends_with("node") {

@@ -203,8 +203,8 @@ fn words_moved(app: &App, data: &ComputeEntry, phase: u32) -> (u64, u64) {
     let consumed = app.inputs(data.actor).iter().map(|&c| &channels[c]);
     let produced = app.outputs(data.actor).iter().map(|&c| &channels[c]);
     (
-        consumed.map(|c| u64::from(c.consume[phase]) * u64::from(c.token_words())).sum(),
-        produced.map(|c| u64::from(c.produce[phase]) * u64::from(c.token_words())).sum(),
+        consumed.map(|c| u64::from(c.tokens.consume[phase]) * u64::from(c.token_words())).sum(),
+        produced.map(|c| u64::from(c.tokens.produce[phase]) * u64::from(c.token_words())).sum(),
     )
 }
 

@@ -67,8 +67,11 @@ impl<'a> Tokens<'a> {
             let cycles = firings[channel.source] / app.actors()[channel.source].phases();
             let tokens = u128::from(cycles) * u128::from(channel.produced_per_cycle());
             base = base.saturating_add(tokens * u128::from(channel.token_words()));
-            if channel.produce.len().max(channel.consume.len()) > 1 {
-                phased.insert(id, Sums { produced: sums(&channel.produce), consumed: sums(&channel.consume) });
+            if channel.tokens.produce.len().max(channel.tokens.consume.len()) > 1 {
+                phased.insert(
+                    id,
+                    Sums { produced: sums(&channel.tokens.produce), consumed: sums(&channel.tokens.consume) },
+                );
             }
         }
         if base > limits::WORDS.into() {
@@ -102,8 +105,8 @@ impl<'a> Tokens<'a> {
             let channel = &self.app.channels()[id];
             let per_metacycle = i128::from(self.per_metacycle(id));
             let sums = self.phased.get(&id).map(|sums| &sums.consumed);
-            range(&channel.consume, sums, index).flat_map(move |number| {
-                let ahead = i128::from(number) - i128::from(channel.initial.count);
+            range(&channel.tokens.consume, sums, index).flat_map(move |number| {
+                let ahead = i128::from(number) - i128::from(channel.tokens.initial.count);
                 let shift = -ahead.div_euclid(per_metacycle) as i64;
                 let words = self.words(id, ahead.rem_euclid(per_metacycle) as u64);
                 words.map(move |made| Needed { made, shift })
@@ -115,7 +118,7 @@ impl<'a> Tokens<'a> {
     pub(super) fn produces(&self, actor: ActorId, index: u32) -> impl Iterator<Item = Made> + '_ {
         self.app.outputs(actor).iter().flat_map(move |&id| {
             let sums = self.phased.get(&id).map(|sums| &sums.produced);
-            range(&self.app.channels()[id].produce, sums, index).flat_map(move |number| self.words(id, number))
+            range(&self.app.channels()[id].tokens.produce, sums, index).flat_map(move |number| self.words(id, number))
         })
     }
 
@@ -123,10 +126,10 @@ impl<'a> Tokens<'a> {
     fn per_metacycle(&self, id: ChannelId) -> u64 {
         let channel = &self.app.channels()[id];
         let per_cycle = match self.phased.get(&id) {
-            Some(sums) => sums.produced[channel.produce.len()],
-            None => u64::from(channel.produce[0]),
+            Some(sums) => sums.produced[channel.tokens.produce.len()],
+            None => u64::from(channel.tokens.produce[0]),
         };
-        self.firings[channel.source] / channel.produce.len() as u64 * per_cycle
+        self.firings[channel.source] / channel.tokens.produce.len() as u64 * per_cycle
     }
 
     /// The words of the token that is produced as number `number` of a metacycle.
@@ -143,7 +146,7 @@ impl<'a> Tokens<'a> {
         let channel = &self.app.channels()[id];
         let position = made.0 - self.bases[id];
         let token = i128::from(position / channel.token_words())
-            + i128::from(channel.initial.count)
+            + i128::from(channel.tokens.initial.count)
             + i128::from(activation) * i128::from(self.per_metacycle(id));
         TokenWord { channel: id, token: token as i64, word: position % channel.token_words() }
     }

@@ -98,7 +98,7 @@ proptest! {
         prop_assert!(part.iterations <= whole.iterations);
         for (id, channel) in app.channels().iter() {
             prop_assert!(whole.recorded[&id].starts_with(&part.recorded[&id]));
-            let tokens = part.channels[id].unwrap().tokens;
+            let tokens = part.channels[&id].tokens;
             prop_assert!(tokens >= part.iterations);
             prop_assert_eq!(tokens * u64::from(channel.token_words()), part.recorded[&id].len() as u64);
         }

@@ -80,7 +80,7 @@ impl Literal<'_> {
     fn place_initial(&mut self) {
         for (id, channel) in self.app.channels().iter() {
             let per_metacycle = self.firings_per_metacycle(channel.target);
-            for token in 0..channel.initial.count {
+            for token in 0..channel.tokens.initial.count {
                 let mut words = vec![0; channel.token_words() as usize];
                 channel.write_initial(token, &mut words);
                 for (node, calendar) in self.set.nodes.iter() {
@@ -243,7 +243,7 @@ impl Literal<'_> {
         let mut outcome = Outcome {
             iterations: options.iterations,
             ticks: Some(ticks),
-            channels: IdVec::filled(None, self.app.channels().len()),
+            channels: BTreeMap::new(),
             recorded: BTreeMap::new(),
             digest: Some(digest),
         };
@@ -253,7 +253,7 @@ impl Literal<'_> {
             let mut digest = ChannelDigest::new(&channel.name);
             digest.update(&words);
             if options.channels.contains(&id) {
-                outcome.channels[id] = Some(ChannelOutcome { tokens: tokens.len() as u64, digest });
+                outcome.channels.insert(id, ChannelOutcome { tokens: tokens.len() as u64, digest });
             }
             if options.record.contains(&id) {
                 outcome.recorded.insert(id, words);

@@ -5,8 +5,8 @@ use sim_core::digest::{ChannelDigest, DigestLevel};
 use sim_core::ids::{ActorId, ChannelId, IdVec, LinkId, NodeId};
 use sim_core::mix::{Mix, MixPort};
 use sim_core::{
-    Actor, ActorState, App, Behaviour, Channel, ChannelOutcome, Firing, InitialTokens, InitialValues, Link,
-    LogicalLatency, Machine, Node, Outcome, RunOptions, State,
+    Actor, ActorState, App, Behaviour, Channel, ChannelOutcome, ChannelTokens, Firing, InitialTokens, InitialValues,
+    Link, LogicalLatency, Machine, Node, Outcome, RunOptions, State,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// An actor that does nothing yet; [`app`] gives it the mix payload unless `behaviour` is set.
 pub(crate) fn actor(name: &str, exec: &[u64]) -> Actor {
     Actor {
-        name: name.to_owned(),
+        name: name.into(),
         exec: exec.into(),
         state: ActorState::None,
         behaviour: Arc::new(Mix::new(name, Vec::new())),
@@ -43,10 +43,13 @@ pub(crate) fn channel(name: &str, ends: [u32; 2], ports: [u32; 2], words: u32, t
         source_port: ports[0],
         target: ActorId(ends[1]),
         target_port: ports[1],
-        produce: [1].into(),
-        consume: [1].into(),
-        token_bits: 64 * u64::from(words),
-        initial: InitialTokens { count: tokens, values: InitialValues::Mix },
+        tokens: ChannelTokens {
+            produce: [1].into(),
+            consume: [1].into(),
+            bits: 64 * u64::from(words),
+            initial: InitialTokens { count: tokens, values: InitialValues::Mix },
+        }
+        .into(),
         place: None,
     }
 }
@@ -56,7 +59,8 @@ pub(crate) fn app(actors: Vec<Actor>, channels: Vec<Channel>) -> App {
     let app = App::new("test", actors.clone(), channels.clone()).unwrap();
     let mut actors = actors;
     for (id, actor) in app.actors().iter().filter(|(_, actor)| !actor.has_state()) {
-        let port = |c| MixPort { rates: app.channels()[c].produce.clone(), words: app.channels()[c].token_words() };
+        let port =
+            |c| MixPort { rates: app.channels()[c].tokens.produce.clone(), words: app.channels()[c].token_words() };
         let ports = app.output_ports(id).map(port).collect();
         actors[id.0 as usize].behaviour = Arc::new(Mix::new(&actor.name, ports));
     }
@@ -184,7 +188,7 @@ pub(crate) fn untimed(app: &App, firings: u64) -> IdVec<ChannelId, Vec<u64>> {
     let mut fifos: IdVec<ChannelId, VecDeque<u64>> = IdVec::filled(VecDeque::new(), app.channels().len());
     for (id, channel) in app.channels().iter() {
         let mut token = vec![0; channel.token_words() as usize];
-        for number in 0..channel.initial.count {
+        for number in 0..channel.tokens.initial.count {
             channel.write_initial(number, &mut token);
             fifos[id].extend(&token);
         }
@@ -228,6 +232,6 @@ pub(crate) fn assert_streams(app: &App, outcome: &Outcome, firings: u64) {
         let mut digest = ChannelDigest::new(&channel.name);
         digest.update(words);
         assert_eq!(&outcome.recorded[&id], words, "words of channel {}", channel.name);
-        assert_eq!(outcome.channels[id], Some(ChannelOutcome { tokens: firings, digest }), "{}", channel.name);
+        assert_eq!(outcome.channels[&id], ChannelOutcome { tokens: firings, digest }, "{}", channel.name);
     }
 }

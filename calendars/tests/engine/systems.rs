@@ -101,7 +101,7 @@ fn long_runs_are_counted() {
 
 fn digests(app: &App, outcome: &Outcome) -> Vec<(String, u64, String)> {
     let digest = |(id, channel): (ChannelId, &Channel)| {
-        let outcome = outcome.channels[id].unwrap();
+        let outcome = outcome.channels[&id];
         (channel.name.to_string(), outcome.tokens, outcome.digest.to_string())
     };
     app.channels().iter().map(digest).collect()
@@ -183,7 +183,7 @@ fn alone(
     for channel in app.channels().values() {
         // One buffer per channel and metacycle; tokens one behind the other.
         let firings = starts.iter().find(|(actor, _)| *actor == channel.source.0).unwrap().1.len();
-        let tokens: u32 = (0..firings).map(|i| channel.produce[i % channel.produce.len()]).sum();
+        let tokens: u32 = (0..firings).map(|i| channel.tokens.produce[i % channel.tokens.produce.len()]).sum();
         let words = tokens * channel.token_words();
         let buffer = plan.buffer(0, words, 4);
         buffers.push((0..words).map(|word| Rotation { base: buffer.base + word, ..buffer }).collect());
@@ -204,8 +204,8 @@ fn alone(
             operands
         };
         for (index, &start) in starts.iter().enumerate() {
-            let inputs = take(app.inputs(sim_core::ActorId(*id)), |c| &c.consume, index);
-            let outputs = take(app.outputs(sim_core::ActorId(*id)), |c| &c.produce, index);
+            let inputs = take(app.inputs(sim_core::ActorId(*id)), |c| &c.tokens.consume, index);
+            let outputs = take(app.outputs(sim_core::ActorId(*id)), |c| &c.tokens.produce, index);
             let exec = actor.duration((index as u64 % actor.phases()) as u32);
             let index = index as u32;
             plan.fire(Planned { node: 0, core, actor: *id, index, place: 0, start, exec }, inputs, outputs);
@@ -219,9 +219,9 @@ fn alone(
 #[test]
 fn phases_have_their_own_rates() {
     let mut wide = channel("wide", [0, 1], [0, 0], 2, 0);
-    (wide.produce, wide.consume) = ([1, 0, 2].into(), [3].into());
+    (wide.tokens.produce, wide.tokens.consume) = ([1, 0, 2].into(), [3].into());
     let mut thin = channel("thin", [0, 1], [1, 1], 1, 0);
-    (thin.produce, thin.consume) = ([0, 2, 1].into(), [3].into());
+    (thin.tokens.produce, thin.tokens.consume) = ([0, 2, 1].into(), [3].into());
     let copy = Channel { name: "copy".into(), target_port: 2, ..thin.clone() };
     let actors = vec![actor("a", &[1, 2, 1]), actor("b", &[1])];
     let starts = [(0, vec![0, 1, 3]), (1, vec![4])];
@@ -245,7 +245,7 @@ fn phases_have_their_own_rates() {
     assert_eq!(outcome.recorded[&ChannelId(0)], [cycle_wide(0), cycle_wide(3)].concat());
     assert_eq!(outcome.recorded[&ChannelId(1)], [cycle_thin(0), cycle_thin(3)].concat());
     assert_eq!(outcome.recorded[&ChannelId(2)], outcome.recorded[&ChannelId(1)]);
-    assert_eq!(outcome.channels[ChannelId(0)].unwrap().tokens, 6);
+    assert_eq!(outcome.channels[&ChannelId(0)].tokens, 6);
     assert_eq!(outcome.ticks, Some(Tick(3 + 4 + 1)));
 }
 
@@ -253,7 +253,7 @@ fn phases_have_their_own_rates() {
 #[test]
 fn tokens_are_observed_in_order_whatever_firings_end_first() {
     let mut channel = channel("x", [0, 1], [0, 0], 2, 0);
-    channel.consume = [1].into();
+    channel.tokens.consume = [1].into();
     for late in [0, 1, 2, 7, 30] {
         let starts = [(0, vec![late, 0]), (1, vec![50, 51])];
         let (app, machine, mut plan) =

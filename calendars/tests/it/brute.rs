@@ -197,7 +197,7 @@ impl<'a> Sim<'a> {
         let operands = compute().flat_map(|e| e.inputs.iter().chain(&e.outputs)).map(|o| o.address.count);
         let counts = operands.chain(frames().map(|e| e.address.count));
         let per_iteration = firings_per_iteration(&case.app);
-        let delays = case.app.channels().values().map(|c| c.initial.count);
+        let delays = case.app.channels().values().map(|c| c.tokens.initial.count);
         let metacycles =
             4 + firsts.max().unwrap_or(0) as u64 + 2 * counts.max().unwrap_or(1) as u64 + delays.max().unwrap_or(0);
         let iterations = metacycles * u64::from(set.unroll);
@@ -227,7 +227,7 @@ impl<'a> Sim<'a> {
         let channels = self.case.app.inputs(data.actor).iter().map(|&id| (id, &self.case.app.channels()[id]));
         channels
             .flat_map(|(id, c)| {
-                Self::tokens(&c.consume, firing).flat_map(move |n| (0..c.token_words()).map(move |w| (id, n, w)))
+                Self::tokens(&c.tokens.consume, firing).flat_map(move |n| (0..c.token_words()).map(move |w| (id, n, w)))
             })
             .collect()
     }
@@ -239,8 +239,8 @@ impl<'a> Sim<'a> {
         let channels = self.case.app.outputs(data.actor).iter().map(|&id| (id, &self.case.app.channels()[id]));
         channels
             .flat_map(|(id, c)| {
-                Self::tokens(&c.produce, firing).flat_map(move |n| {
-                    let token = n + c.initial.count;
+                Self::tokens(&c.tokens.produce, firing).flat_map(move |n| {
+                    let token = n + c.tokens.initial.count;
                     (0..c.token_words()).map(move |word| Word { channel: id, token, word, iteration })
                 })
             })
@@ -264,7 +264,7 @@ impl<'a> Sim<'a> {
                     for ((channel, token, word), address) in
                         words.into_iter().zip(Self::addresses(&data.inputs, activation))
                     {
-                        if token < self.case.app.channels()[channel].initial.count {
+                        if token < self.case.app.channels()[channel].tokens.initial.count {
                             let word = Some(Word { channel, token, word, iteration: -1 });
                             let old = self.memory.insert((node, address), Stored { word, by: None, read: false });
                             if old.is_some() {
@@ -446,7 +446,7 @@ impl<'a> Sim<'a> {
         let Stored { word: Some(word), by, read: false } = stored else { return };
         let c = &self.case.app.channels()[word.channel];
         let firings = self.iterations * self.per_iteration[c.target];
-        let consumed = Self::tokens(&c.consume, firings).start;
+        let consumed = Self::tokens(&c.tokens.consume, firings).start;
         if word.token < consumed {
             findings.error(|| format!("{by:?}: {word:?} is never read"));
         }

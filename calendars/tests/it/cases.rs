@@ -2,7 +2,7 @@
 
 use crate::planner::Planner;
 use calendars::{CalendarSet, NodeCalendar, Shared};
-use sim_core::app::{Actor, ActorState, Channel, InitialTokens};
+use sim_core::app::{Actor, ActorState, Channel, ChannelTokens, InitialTokens};
 use sim_core::ids::{ActorId, IdVec, NodeId};
 use sim_core::machine::{Link, Node};
 use sim_core::time::LogicalLatency;
@@ -49,10 +49,13 @@ pub(crate) fn channel(name: &str, source: (u32, &[u32]), target: (u32, &[u32]), 
         source_port: u32::MAX,
         target: ActorId(target.0),
         target_port: 0,
-        produce: source.1.into(),
-        consume: target.1.into(),
-        token_bits: 64,
-        initial: InitialTokens { count: initial, ..InitialTokens::none() },
+        tokens: ChannelTokens {
+            produce: source.1.into(),
+            consume: target.1.into(),
+            bits: 64,
+            initial: InitialTokens { count: initial, ..InitialTokens::none() },
+        }
+        .into(),
         place: None,
     }
 }
@@ -197,15 +200,16 @@ fn random_app(dice: &mut Dice) -> App {
         let iteration = u64::from(factor * q[s] * q[t] / common);
         let initial = if s < t { dice.roll(3).saturating_sub(1) * dice.roll(4) } else { iteration + dice.roll(4) };
         let mut new = channel(&format!("c{i}"), (s as u32, &produce), (t as u32, &consume), initial);
-        new.token_bits = 1 + dice.roll(150);
+        new.tokens.bits = 1 + dice.roll(150);
         new.source_port = ports[s];
         // Sometimes the same output feeds two channels.
         let twin = channels.iter().find(|c| c.source == new.source && c.target == new.target);
         if let Some(twin) = twin.filter(|_| dice.roll(2) == 0) {
-            let initial = new.initial.clone();
-            new = Channel { name: new.name, initial, ..twin.clone() };
+            let initial = new.tokens.initial.clone();
+            new = Channel { name: new.name, ..twin.clone() };
+            new.tokens.initial = initial;
             let iteration = new.produced_per_cycle() * u64::from(q[s]);
-            new.initial.count = if s < t { new.initial.count } else { iteration + dice.roll(3) };
+            new.tokens.initial.count = if s < t { new.tokens.initial.count } else { iteration + dice.roll(3) };
         } else {
             ports[s] += 1;
         }

@@ -118,11 +118,11 @@ impl<'a> Planner<'a> {
                 let rate = |n: u64| u64::from(rates[n as usize % rates.len()]);
                 (0..firings).flat_map(|n| (0..rate(n)).map(move |k| (n, k))).collect()
             };
-            let produced = each(&c.produce, self.firings[c.source]);
-            let consumed = each(&c.consume, self.firings[c.target]);
+            let produced = each(&c.tokens.produce, self.firings[c.source]);
+            let consumed = each(&c.tokens.consume, self.firings[c.target]);
             let period = consumed.len() as i64;
             for (n, &(consumer, k)) in consumed.iter().enumerate() {
-                let number = n as i64 - c.initial.count as i64;
+                let number = n as i64 - c.tokens.initial.count as i64;
                 let (producer, p) = produced[number.rem_euclid(period) as usize];
                 moves.push(Move {
                     channel: id,
@@ -321,8 +321,8 @@ impl<'a> Planner<'a> {
                 index: index as u32,
                 exec: placed.exec,
                 repeat: Repeat::ONCE,
-                inputs: inputs.flat_map(|&c| operands(&self.inputs, c, channels[c].consume[phase])).collect(),
-                outputs: outputs.flat_map(|&c| operands(&self.outputs, c, channels[c].produce[phase])).collect(),
+                inputs: inputs.flat_map(|&c| operands(&self.inputs, c, channels[c].tokens.consume[phase])).collect(),
+                outputs: outputs.flat_map(|&c| operands(&self.outputs, c, channels[c].tokens.produce[phase])).collect(),
             });
         }
         self.join_pairs();

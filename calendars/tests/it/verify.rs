@@ -205,7 +205,7 @@ fn good_cases_are_varied() {
     assert!(cases.iter().filter(|case| frames(case).iter().any(|e| e.address.count > 1)).count() >= 30);
     assert!(cases.iter().filter(|case| frames(case).iter().any(|e| e.first > 0 && e.place > 0)).count() >= 10);
     assert!(some(|case| case.machine.nodes().values().any(|node| node.cores == 0)) >= 30);
-    assert!(some(|case| case.app.channels().values().any(|c| c.initial.count > 0)) >= 100);
+    assert!(some(|case| case.app.channels().values().any(|c| c.tokens.initial.count > 0)) >= 100);
     assert!(some(|case| case.app.channels().values().any(|c| c.source == c.target)) >= 60);
     assert!(some(|case| case.app.actors().values().any(sim_core::Actor::has_state)) >= 60);
     assert!(

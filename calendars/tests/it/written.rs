@@ -15,7 +15,7 @@ fn frames(first: u32, slot: i64, length: u32, base: u32) -> FrameEntry {
 /// `a` on n0 makes a token of two words per metacycle of 4 ticks; switch n1 relays it to `b` on n2. It is on its way for 8 ticks.
 pub(crate) fn relay() -> Case {
     let mut c = channel("c", (0, &[1]), (1, &[1]), 0);
-    c.token_bits = 128;
+    c.tokens.bits = 128;
     let app = app(vec![actor("a", &[1], false), actor("b", &[2], true)], vec![c]);
     let machine = machine(&[1, 0, 1], &[(0, 1, 1), (1, 2, 2), (1, 0, 1), (2, 1, 2)]);
     let mut calendars = empty_calendars(&machine, 4, 1);

@@ -96,7 +96,7 @@ impl FiringGraph {
             let firings = base[id.index()]..base[id.index() + 1];
             for (to, phase) in firings.clone().zip((0..data.exec.len()).cycle()) {
                 for cursor in &mut cursors {
-                    cursor.consume(cursor.channel.consume[phase], FiringId(to), &mut dependencies);
+                    cursor.consume(cursor.channel.tokens.consume[phase], FiringId(to), &mut dependencies);
                 }
                 if data.has_state() {
                     dependencies.push(state_dependency(&firings, to));
@@ -261,19 +261,19 @@ impl<'a> Cursor<'a> {
         let channel = &app.channels()[id];
         let producers = base[channel.source.index()]..base[channel.source.index() + 1];
         let per_metacycle = u64::from(unroll) * repetition.tokens(channel);
-        let initial = channel.initial.count;
+        let initial = channel.tokens.initial.count;
         let distance = initial.div_ceil(per_metacycle);
         let token = distance * per_metacycle - initial;
         let per_cycle = channel.produced_per_cycle();
         let cycles = u32::try_from(token / per_cycle).expect("firings are limited");
         let mut end = u64::from(cycles) * per_cycle;
         let mut phase = 0;
-        while end + u64::from(channel.produce[phase]) <= token {
-            end += u64::from(channel.produce[phase]);
+        while end + u64::from(channel.tokens.produce[phase]) <= token {
+            end += u64::from(channel.tokens.produce[phase]);
             phase += 1;
         }
-        end += u64::from(channel.produce[phase]);
-        let from = producers.start + cycles * channel.produce.len() as u32 + phase as u32;
+        end += u64::from(channel.tokens.produce[phase]);
+        let from = producers.start + cycles * channel.tokens.produce.len() as u32 + phase as u32;
         let left = u32::try_from(end - token).expect("no more than a firing produces");
         let distance = i64::try_from(distance).expect("initial tokens are limited");
         Self { id, channel, producers, from, phase, left, token, distance }
@@ -302,12 +302,12 @@ impl<'a> Cursor<'a> {
 
     fn advance(&mut self) {
         self.from += 1;
-        self.phase = (self.phase + 1) % self.channel.produce.len();
+        self.phase = (self.phase + 1) % self.channel.tokens.produce.len();
         if self.from == self.producers.end {
             self.from = self.producers.start;
             self.token = 0;
             self.distance -= 1;
         }
-        self.left = self.channel.produce[self.phase];
+        self.left = self.channel.tokens.produce[self.phase];
     }
 }

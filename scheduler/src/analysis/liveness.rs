@@ -49,7 +49,7 @@ pub fn liveness(app: &App, repetition: &Repetition) -> Result<(), Deadlock> {
     let extra = trim(app, repetition, &rates, &extra).unwrap_or(extra);
     let missing: Vec<(ChannelId, u64)> =
         extra.iter().map(|(channel, &count)| (channel, count)).filter(|&(_, count)| count > 0).collect();
-    let left_names = left.iter().map(|&(actor, _)| app.actors()[actor].name.clone()).collect();
+    let left_names = left.iter().map(|&(actor, _)| app.actors()[actor].name.to_string()).collect();
     let missing_names = missing.iter().map(|&(channel, _)| app.channels()[channel].name.to_string()).collect();
     Err(Deadlock { left, missing, left_names, missing_names })
 }
@@ -86,7 +86,7 @@ impl Game {
     fn new(app: &App, repetition: &Repetition, extra: &IdVec<ChannelId, u64>) -> Self {
         let actors = app.actors().len();
         Self {
-            tokens: app.channels().iter().map(|(id, channel)| channel.initial.count + extra[id]).collect(),
+            tokens: app.channels().iter().map(|(id, channel)| channel.tokens.initial.count + extra[id]).collect(),
             left: app.actors().ids().map(|actor| repetition.firings(actor)).collect(),
             phase: IdVec::filled(0, actors),
             queue: app.actors().ids().collect(),
@@ -150,10 +150,10 @@ impl Game {
         self.left[actor] -= 1;
         self.phase[actor] = ((phase + 1) % app.actors()[actor].exec.len()) as u32;
         for &channel in app.inputs(actor) {
-            self.tokens[channel] -= u64::from(app.channels()[channel].consume[phase]);
+            self.tokens[channel] -= u64::from(app.channels()[channel].tokens.consume[phase]);
         }
         for &channel in app.outputs(actor) {
-            self.tokens[channel] += u64::from(app.channels()[channel].produce[phase]);
+            self.tokens[channel] += u64::from(app.channels()[channel].tokens.produce[phase]);
         }
         true
     }
@@ -162,7 +162,7 @@ impl Game {
     fn shortage<'a>(&'a self, app: &'a App, actor: ActorId) -> impl Iterator<Item = (ChannelId, u64)> + 'a {
         let phase = self.phase[actor] as usize;
         app.inputs(actor).iter().filter_map(move |&channel| {
-            let needed = u64::from(app.channels()[channel].consume[phase]);
+            let needed = u64::from(app.channels()[channel].tokens.consume[phase]);
             let lacking = needed.saturating_sub(self.tokens[channel]);
             (lacking > 0).then_some((channel, lacking))
         })
@@ -178,7 +178,7 @@ fn feed_starved(app: &App, rates: &Rates, mut game: Game) -> IdVec<ChannelId, u6
             for (channel, lacking) in lacking {
                 // Doubling keeps the number of rounds small; trimming takes back what was too much. A whole iteration's
                 // tokens are always enough.
-                let most = rates.per_iteration[channel] - app.channels()[channel].initial.count - extra[channel];
+                let most = rates.per_iteration[channel] - app.channels()[channel].tokens.initial.count - extra[channel];
                 let given = lacking.max(extra[channel]).min(most);
                 extra[channel] += given;
                 game.tokens[channel] += given;
@@ -231,11 +231,11 @@ fn trim(
         budget = budget.checked_sub(game.play(app, rates))?;
         Some(game.left.values().all(|&left| left == 0))
     };
-    let most = |channel| rates.per_iteration[channel] - app.channels()[channel].initial.count;
+    let most = |channel| rates.per_iteration[channel] - app.channels()[channel].tokens.initial.count;
     let mut channels: Vec<ChannelId> =
         extra.iter().filter(|(_, count)| **count > 0).map(|(channel, _)| channel).collect();
     // Where there are initial tokens already, the author meant the feedback to be.
-    channels.sort_by_key(|&channel| app.channels()[channel].initial.count > 0);
+    channels.sort_by_key(|&channel| app.channels()[channel].tokens.initial.count > 0);
     let mut trimmed = extra.clone();
     for &channel in &channels {
         trimmed[channel] = most(channel);

@@ -201,7 +201,7 @@ fn narrow(rate: Ratio<u128>) -> Option<Ratio<u64>> {
 }
 
 fn overflow(app: &App, actor: ActorId) -> Inconsistent {
-    Inconsistent::Overflow { actor, name: app.actors()[actor].name.clone() }
+    Inconsistent::Overflow { actor, name: app.actors()[actor].name.to_string() }
 }
 
 /// The contradiction that `closing` makes with the tree channels between its ends.
@@ -222,8 +222,8 @@ fn clash(app: &App, forest: &Forest, closing: ChannelId) -> Inconsistent {
     Inconsistent::Clash(Box::new(Clash {
         names: cycle.iter().map(|&id| app.channels()[id].name.to_string()).collect(),
         cycle,
-        from: app.actors()[channel.source].name.clone(),
-        to: app.actors()[channel.target].name.clone(),
+        from: app.actors()[channel.source].name.to_string(),
+        to: app.actors()[channel.target].name.to_string(),
         wanted: step(Ratio::from_integer(1), channel),
         implied,
     }))

@@ -24,7 +24,7 @@ impl Compiler<'_> {
     ) -> Result<Compiled, CompileError> {
         let Solution { problem, placed, slotted } = solution;
         let overflow = |AddressOverflow { node, words }| CompileError::MemoryShort {
-            node: self.machine.nodes()[node].name.clone(),
+            node: self.machine.nodes()[node].name.to_string(),
             needed: words,
             available: u64::from(u32::MAX >> 1),
         };
@@ -32,7 +32,7 @@ impl Compiler<'_> {
         for (node, &needed) in memory.used.iter() {
             let data = &self.machine.nodes()[node];
             if let Some(available) = data.memory_words.map(u64::from).filter(|&available| needed > available) {
-                return Err(CompileError::MemoryShort { node: data.name.clone(), needed, available });
+                return Err(CompileError::MemoryShort { node: data.name.to_string(), needed, available });
             }
         }
         let firings = emit::firings(&problem, &placed, &slotted);
@@ -72,7 +72,7 @@ impl Compiler<'_> {
             calendar_entries: calendars.entries(),
         };
         let warnings = self.app.actors().values().filter(|actor| actor.exec.contains(&0));
-        let warnings = warnings.map(|actor| Warning::ZeroExec { actor: actor.name.clone() }).collect();
+        let warnings = warnings.map(|actor| Warning::ZeroExec { actor: actor.name.to_string() }).collect();
         Ok(Compiled { schedule, calendars, verified, report, warnings })
     }
 
@@ -95,7 +95,7 @@ impl Compiler<'_> {
             match data.calendar_entries {
                 Some(available) if needed > available as usize => Err(CompileError::CalendarShort {
                     calendar: calendar(),
-                    node: data.name.clone(),
+                    node: data.name.to_string(),
                     needed,
                     available: available as usize,
                 }),

@@ -17,8 +17,8 @@ pub(super) fn check_machine(
     if let Some(node) = nodes.ids().find(|&node| !connected[node]) {
         return Err(CompileError::Disconnected {
             machine: machine.name().to_owned(),
-            start: nodes[NodeId(0)].name.clone(),
-            node: nodes[node].name.clone(),
+            start: nodes[NodeId(0)].name.to_string(),
+            node: nodes[node].name.to_string(),
             apart: connected.values().filter(|&&c| !c).count(),
             nodes: nodes.len(),
         });
@@ -33,11 +33,11 @@ pub(super) fn check_machine(
     for (actor, pin) in pins.iter() {
         if let Some(node) = pin.filter(|&node| nodes.get(node).is_none()) {
             let actor = app.actors()[actor].name.clone();
-            return Err(CompileError::PinnedNowhere { actor, node, nodes: nodes.len() });
+            return Err(CompileError::PinnedNowhere { actor: actor.to_string(), node, nodes: nodes.len() });
         }
         if let Some(node) = pin.filter(|&node| nodes[node].cores == 0) {
             let actor = app.actors()[actor].name.clone();
-            return Err(CompileError::PinnedToSwitch { actor, node: nodes[node].name.clone() });
+            return Err(CompileError::PinnedToSwitch { actor: actor.to_string(), node: nodes[node].name.to_string() });
         }
     }
     Ok(pins)

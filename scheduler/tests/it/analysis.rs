@@ -14,11 +14,12 @@ use std::sync::Arc;
 fn play_naively(app: &App, mut seed: u64) -> (IdVec<ActorId, u64>, IdVec<ChannelId, u64>) {
     let counts = repetition(app).unwrap();
     let mut left: IdVec<ActorId, u64> = app.actors().ids().map(|actor| counts.firings(actor)).collect();
-    let mut tokens: IdVec<ChannelId, u64> = app.channels().values().map(|channel| channel.initial.count).collect();
+    let mut tokens: IdVec<ChannelId, u64> =
+        app.channels().values().map(|channel| channel.tokens.initial.count).collect();
     loop {
         let enabled = |&actor: &ActorId| {
             let phase = ((counts.firings(actor) - left[actor]) % app.actors()[actor].phases()) as usize;
-            let fed = |&c: &ChannelId| tokens[c] >= u64::from(app.channels()[c].consume[phase]);
+            let fed = |&c: &ChannelId| tokens[c] >= u64::from(app.channels()[c].tokens.consume[phase]);
             left[actor] > 0 && app.inputs(actor).iter().all(fed)
         };
         let candidates: Vec<ActorId> = app.actors().ids().filter(enabled).collect();
@@ -30,10 +31,10 @@ fn play_naively(app: &App, mut seed: u64) -> (IdVec<ActorId, u64>, IdVec<Channel
         let phase = ((counts.firings(actor) - left[actor]) % app.actors()[actor].phases()) as usize;
         left[actor] -= 1;
         for &c in app.inputs(actor) {
-            tokens[c] -= u64::from(app.channels()[c].consume[phase]);
+            tokens[c] -= u64::from(app.channels()[c].tokens.consume[phase]);
         }
         for &c in app.outputs(actor) {
-            tokens[c] += u64::from(app.channels()[c].produce[phase]);
+            tokens[c] += u64::from(app.channels()[c].tokens.produce[phase]);
         }
     }
 }
@@ -48,13 +49,13 @@ type Consumed = (Option<ChannelId>, Origin);
 fn consumed_naively(app: &App, graph: &FiringGraph, metacycles: i64) -> Vec<Vec<Vec<Consumed>>> {
     let mut made: IdVec<ChannelId, VecDeque<Origin>> = IdVec::filled(VecDeque::new(), app.channels().len());
     for (id, channel) in app.channels().iter() {
-        let initial = (0..channel.initial.count).map(|_| None);
+        let initial = (0..channel.tokens.initial.count).map(|_| None);
         made[id].extend(initial);
         for metacycle in 0..metacycles {
             let mut number = 0;
             for firing in graph.firings_of(channel.source) {
-                let phase = graph.index_of(firing) as usize % channel.produce.len();
-                for _ in 0..channel.produce[phase] {
+                let phase = graph.index_of(firing) as usize % channel.tokens.produce.len();
+                for _ in 0..channel.tokens.produce[phase] {
                     made[id].push_back(Some((metacycle, firing, number)));
                     number += 1;
                 }
@@ -71,7 +72,7 @@ fn consumed_naively(app: &App, graph: &FiringGraph, metacycles: i64) -> Vec<Vec<
             let phase = index as usize % data.exec.len();
             let mut eaten = Vec::new();
             for &c in app.inputs(actor) {
-                for token in made[c].drain(..app.channels()[c].consume[phase] as usize) {
+                for token in made[c].drain(..app.channels()[c].tokens.consume[phase] as usize) {
                     eaten.push((Some(c), token));
                 }
             }
@@ -169,7 +170,7 @@ proptest! {
         let broken = ChannelId(draft.channels.len() as u32);
         wrong.name = "wrong".into();
         wrong.source_port = u32::MAX;
-        Arc::make_mut(&mut wrong.produce)[0] += 1;
+        Arc::make_mut(&mut wrong.tokens.produce)[0] += 1;
         draft.channels.push(wrong);
         let app = draft.app();
         let Err(Inconsistent::Clash(clash)) = repetition(&app) else {
@@ -189,7 +190,7 @@ proptest! {
             Ok(()) => {
                 prop_assert!(left.values().all(|&left| left == 0));
                 // One iteration is neutral.
-                let initial: Vec<u64> = app.channels().values().map(|channel| channel.initial.count).collect();
+                let initial: Vec<u64> = app.channels().values().map(|channel| channel.tokens.initial.count).collect();
                 prop_assert_eq!(tokens.as_slice(), initial);
             }
             Err(deadlock) => {
@@ -403,7 +404,7 @@ fn many_initial_tokens_are_a_large_distance() {
         channels: vec![channel("s", (0, &[1]), (0, &[1]), 0)],
         cycles: vec![1],
     };
-    draft.channels[0].initial = InitialTokens { count: 1 << 26, values: sim_core::InitialValues::Mix };
+    draft.channels[0].tokens.initial = InitialTokens { count: 1 << 26, values: sim_core::InitialValues::Mix };
     let app = draft.app();
     let graph = FiringGraph::new(&app, &repetition(&app).unwrap(), 3).unwrap();
     assert_eq!(graph.dependencies().len(), 3);

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use proptest::test_runner::Config;
 use scheduler::analysis;
 use sim_core::mix::{Mix, MixPort};
-use sim_core::{Actor, ActorId, ActorState, App, Channel, ChannelId, Id, IdVec, InitialTokens, InitialValues};
+use sim_core::{
+    Actor, ActorId, ActorState, App, Channel, ChannelId, ChannelTokens, Id, IdVec, InitialTokens, InitialValues,
+};
 use std::fmt;
 use std::sync::Arc;
 
@@ -40,10 +42,13 @@ pub(crate) fn channel(
         source_port: u32::MAX,
         target: ActorId(target),
         target_port: u32::MAX,
-        produce: produce.into(),
-        consume: consume.into(),
-        token_bits: 64,
-        initial: InitialTokens { count: tokens, values: InitialValues::Mix },
+        tokens: ChannelTokens {
+            produce: produce.into(),
+            consume: consume.into(),
+            bits: 64,
+            initial: InitialTokens { count: tokens, values: InitialValues::Mix },
+        }
+        .into(),
         place: None,
     }
 }
@@ -61,7 +66,7 @@ pub(crate) fn app(actors: Vec<Actor>, channels: Vec<Channel>) -> App {
         let outputs = &mut ports[channel.source];
         channel.source_port = shared.unwrap_or(outputs.len() as u32);
         if shared.is_none() {
-            outputs.push(MixPort { rates: channel.produce.clone(), words: channel.token_words() });
+            outputs.push(MixPort { rates: channel.tokens.produce.clone(), words: channel.token_words() });
         }
         channel.target_port = inputs[channel.target];
         inputs[channel.target] += 1;
@@ -91,10 +96,14 @@ impl fmt::Debug for Draft {
         for c in &self.channels {
             let name = |actor: ActorId| &self.actors[actor.index()].name;
             let (from, to) = (name(c.source), name(c.target));
-            write!(f, "{}: {from} {:?} -> {to} {:?}, {} bits", c.name, c.produce, c.consume, c.token_bits)?;
+            write!(
+                f,
+                "{}: {from} {:?} -> {to} {:?}, {} bits",
+                c.name, c.tokens.produce, c.tokens.consume, c.tokens.bits
+            )?;
             let shares = self.channels.get(c.source_port as usize).map(|other| &other.name);
             let shares = shares.map_or(String::new(), |other| format!(", shares the output of {other}"));
-            writeln!(f, ", {} initial{shares}", c.initial.count)?;
+            writeln!(f, ", {} initial{shares}", c.tokens.initial.count)?;
         }
         Ok(())
     }
@@ -183,11 +192,11 @@ fn draft(actors: &[RawActor], channels: &[RawChannel]) -> Draft {
         let produce = deal(out, from.exec.len(), &raw.phases[..3]);
         let consume = deal(into, to.exec.len(), &raw.phases[3..]);
         let mut new = channel(&format!("c{i}"), (source as u32, &produce), (target as u32, &consume), raw.tokens);
-        new.token_bits = raw.bits;
+        new.tokens.bits = raw.bits;
         if let Some(at) = shared {
-            new.produce = list[at].produce.clone();
-            new.consume = deal(list[at].consumed_per_cycle(), to.exec.len(), &raw.phases[3..]).into();
-            new.token_bits = list[at].token_bits;
+            new.tokens.produce = list[at].tokens.produce.clone();
+            new.tokens.consume = deal(list[at].consumed_per_cycle(), to.exec.len(), &raw.phases[3..]).into();
+            new.tokens.bits = list[at].tokens.bits;
             new.source_port = at as u32;
         }
         list.push(new);
@@ -239,12 +248,13 @@ pub(crate) fn ordered_draft() -> impl Strategy<Value = Draft> {
         for channel in &mut draft.channels {
             if channel.source > channel.target {
                 std::mem::swap(&mut channel.source, &mut channel.target);
-                std::mem::swap(&mut channel.produce, &mut channel.consume);
+                let tokens = &mut *channel.tokens;
+                std::mem::swap(&mut tokens.produce, &mut tokens.consume);
                 channel.source_port = u32::MAX;
             } else if channel.source == channel.target {
-                Arc::make_mut(&mut channel.produce).fill(1);
-                Arc::make_mut(&mut channel.consume).fill(1);
-                channel.initial.count = 1;
+                Arc::make_mut(&mut channel.tokens.produce).fill(1);
+                Arc::make_mut(&mut channel.tokens.consume).fill(1);
+                channel.tokens.initial.count = 1;
             }
         }
         enlivened(draft)
@@ -263,6 +273,6 @@ fn enlivened(mut draft: Draft) -> Draft {
 /// Adds initial tokens.
 pub(crate) fn add_tokens(draft: &mut Draft, tokens: &[(ChannelId, u64)]) {
     for &(channel, count) in tokens {
-        draft.channels[channel.index()].initial.count += count;
+        draft.channels[channel.index()].tokens.initial.count += count;
     }
 }

@@ -9,7 +9,7 @@ use sim_core::{ActorId, App, Link, LogicalLatency, Machine, Node, NodeId};
 /// Two actors; tokens of 100 words go from `a` to `b`.
 fn pair() -> App {
     let mut tokens = channel("tokens", (0, &[1]), (1, &[1]), 0);
-    tokens.token_bits = 6400;
+    tokens.tokens.bits = 6400;
     app(vec![actor("a", &[2]), actor("b", &[3])], vec![tokens])
 }
 

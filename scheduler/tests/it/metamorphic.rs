@@ -50,7 +50,7 @@ fn with_core_more(wiring: &Wiring) -> Wiring {
 fn scaled(draft: &Draft, execs: u64, tokens: u64) -> Draft {
     let mut draft = draft.clone();
     draft.actors.iter_mut().flat_map(|actor| Arc::make_mut(&mut actor.exec)).for_each(|exec| *exec *= execs);
-    draft.channels.iter_mut().for_each(|channel| channel.token_bits *= tokens);
+    draft.channels.iter_mut().for_each(|channel| channel.tokens.bits *= tokens);
     draft
 }
 
@@ -101,9 +101,9 @@ proptest! {
     #[test]
     fn names_change_nothing(draft in live_draft(), wiring in connected_wiring()) {
         let (mut renamed, mut rewired) = (draft.clone(), wiring.clone());
-        renamed.actors.iter_mut().zip(backwards(draft.actors.len())).for_each(|(actor, name)| actor.name = name);
+        renamed.actors.iter_mut().zip(backwards(draft.actors.len())).for_each(|(actor, name)| actor.name = name.into());
         renamed.channels.iter_mut().zip(backwards(draft.channels.len())).for_each(|(channel, name)| channel.name = name.into());
-        rewired.nodes.iter_mut().zip(backwards(wiring.nodes.len())).for_each(|(node, name)| node.name = name);
+        rewired.nodes.iter_mut().zip(backwards(wiring.nodes.len())).for_each(|(node, name)| node.name = name.into());
         let one = compiled(&draft.app(), &wiring.machine(), &unpinned())?;
         same(&one, &compiled(&renamed.app(), &rewired.machine(), &unpinned())?)?;
     }

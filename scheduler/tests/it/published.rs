@@ -50,7 +50,7 @@ fn read(file: &str) -> App {
             let mut channel = graphs::channel(at("name"), (source.0, &source.1), (target.0, &target.1), tokens);
             let properties = all("channelProperties").find(|node| node.attribute("channel") == Some(at("name")));
             let size = properties.and_then(|node| node.children().find(|node| node.has_tag_name("tokenSize")));
-            channel.token_bits = size.map_or(64, |node| node.attribute("sz").unwrap().parse().unwrap());
+            channel.tokens.bits = size.map_or(64, |node| node.attribute("sz").unwrap().parse().unwrap());
             channel
         })
         .collect();
@@ -159,7 +159,7 @@ fn check_runs(name: &str, app: &App, expected: &[ChannelOutcome]) {
         let place = format!("{name} on {}, {} cores", machine.name(), machine.nodes().values().last().unwrap().cores);
         let place = format!("{place}, latency {}", machine.links().values().next().map_or(0, |link| link.latency.0));
         let outcome = run(app, &machine).unwrap_or_else(|error| panic!("{place}: {error}"));
-        let found: Vec<ChannelOutcome> = outcome.channels.values().map(|channel| channel.unwrap()).collect();
+        let found: Vec<ChannelOutcome> = outcome.channels.into_values().collect();
         assert_eq!(found, expected, "{place}");
     }
 }
@@ -175,12 +175,12 @@ fn check_streams(name: &str) {
     });
     check_runs(name, &app, &published.collect::<Vec<_>>());
     for bits in [1, 64, 65, 1000] {
-        if app.channels().values().all(|channel| channel.token_bits == bits) {
+        if app.channels().values().all(|channel| channel.tokens.bits == bits) {
             continue;
         }
         let app = app.with_token_bits(bits).unwrap();
         let expected = reference::run(&app, &observe(&app)).unwrap();
-        let expected: Vec<ChannelOutcome> = expected.channels.values().map(|channel| channel.unwrap()).collect();
+        let expected: Vec<ChannelOutcome> = expected.channels.into_values().collect();
         check_runs(&format!("{name} with tokens of {bits} bits"), &app, &expected);
     }
 }

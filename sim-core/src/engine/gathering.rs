@@ -6,7 +6,7 @@ use super::worker::Section;
 use super::{EngineError, EpochPart, Extent, RestoreError, ShardState, Snapshot, SpreadTokens, setup};
 use crate::app::App;
 use crate::digest::RunDigest;
-use crate::ids::{ChannelId, Id, IdVec};
+use crate::ids::{ChannelId, Id};
 use crate::program::Program;
 use crate::run::{ChannelOutcome, Outcome, RunOptions};
 use crate::shard::{Partition, ShardId};
@@ -23,7 +23,7 @@ pub struct Gathering<'a> {
     epochs: Vec<VecDeque<EpochPart>>,
     digest: RunDigest,
     collectors: Collectors,
-    channels: IdVec<ChannelId, Option<ChannelOutcome>>,
+    channels: BTreeMap<ChannelId, ChannelOutcome>,
     recorded: BTreeMap<ChannelId, Vec<u64>>,
 }
 
@@ -86,7 +86,7 @@ impl<'a> Gathering<'a> {
             epochs: partition.ids().map(|_| VecDeque::new()).collect(),
             digest: RunDigest::new(options.digest, &program.identity),
             collectors: Collectors::new(app, program, options, partition)?,
-            channels: IdVec::filled(None, program.channels),
+            channels: BTreeMap::new(),
             recorded: BTreeMap::new(),
         })
     }
@@ -163,10 +163,10 @@ impl<'a> Gathering<'a> {
         outcome: Option<ChannelOutcome>,
         recorded: Option<Vec<u64>>,
     ) -> Result<(), GatherError> {
-        if channel.index() >= self.channels.len() {
+        if channel.index() >= self.program.channels {
             return Err(GatherError::NoSuchChannel { channel });
         }
-        self.channels[channel] = outcome;
+        self.channels.extend(outcome.map(|outcome| (channel, outcome)));
         self.recorded.extend(recorded.map(|words| (channel, words)));
         Ok(())
     }
@@ -175,7 +175,7 @@ impl<'a> Gathering<'a> {
     #[must_use]
     pub fn finish(mut self, tick: Tick) -> Outcome {
         for (channel, (outcome, recorded)) in self.collectors.finish() {
-            self.channels[channel] = outcome;
+            self.channels.extend(outcome.map(|outcome| (channel, outcome)));
             self.recorded.extend(recorded.map(|words| (channel, words)));
         }
         let done = tick >= self.extent.end;

@@ -456,16 +456,55 @@ pub(super) fn sent_frames(
         let early = i64::from(at(metacycles.start) < ticks.start);
         let late = i64::from(at(metacycles.end - 1) >= ticks.end);
         let (from, to) = (send.first.max(metacycles.start + early), send.end.min(metacycles.end - late));
-        let places = send.ring.places(from - send.first, send.word);
-        let sent = (from..to).map(at).zip(places.map(|place| words[place]));
-        if let Some(hash) = watch.events.get_mut(send.node as usize) {
-            let mut sum = *hash;
-            sent.clone().for_each(|(tick, word)| sum.frame(tick, send.source, word));
-            *hash = sum;
+        if from >= to {
+            continue;
         }
-        if let Some(trace) = &mut watch.trace {
-            let node = layout.nodes[send.node as usize].node;
-            trace.extend(sent.map(|(tick, word)| Event::frame(node, tick, send.link, word)));
+        // Words of a ring are at equal distances up to where it wraps.
+        let (mut row, rows) = ((from - send.first) as u64 % u64::from(send.ring.rows), u64::from(send.ring.rows));
+        let (mut metacycle, mut left) = (from, (to - from) as u64);
+        while left > 0 {
+            let count = left.min(rows - row);
+            let (column, stride) = (&words[send.ring.index(row as u32, send.word)..], send.ring.stride as usize);
+            if let Some(hash) = watch.events.get_mut(send.node as usize) {
+                let ticks = (at(metacycle), length);
+                by_width!(stride, hash_column(hash, send.source, ticks, column, count as usize), {
+                    hash_frames(hash, send.source, ticks, column.iter().step_by(stride).take(count as usize));
+                });
+            }
+            if let Some(trace) = &mut watch.trace {
+                let node = layout.nodes[send.node as usize].node;
+                let event = |(metacycle, &word)| Event::frame(node, at(metacycle), send.link, word);
+                trace.extend((metacycle..metacycle + count as i64).zip(column.iter().step_by(stride)).map(event));
+            }
+            (row, metacycle, left) = (0, metacycle + count as i64, left - count);
         }
     }
+}
+
+/// Hashes frames of one source, which are sent from a tick on, one every so many ticks.
+#[inline]
+fn hash_frames<'a>(
+    hash: &mut EventHash,
+    source: EventSource,
+    (mut sent, length): (Tick, i64),
+    words: impl Iterator<Item = &'a u64>,
+) {
+    let mut sum = *hash;
+    for &word in words {
+        sum.frame(sent, source, word);
+        sent.0 += length;
+    }
+    *hash = sum;
+}
+
+/// The same for the first `count` words of a column of rows of `WIDTH` words: with a width that the compiler knows, a word
+/// costs little more than its hash.
+fn hash_column<const WIDTH: usize>(
+    hash: &mut EventHash,
+    source: EventSource,
+    ticks: (Tick, i64),
+    column: &[u64],
+    count: usize,
+) {
+    hash_frames(hash, source, ticks, column.as_chunks::<WIDTH>().0[..count].iter().map(|row| &row[0]));
 }

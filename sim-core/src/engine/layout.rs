@@ -38,7 +38,7 @@ pub(super) struct Layout {
     pub(super) actors: Vec<ActorId>,
     /// Products that are kept here, ascending, and their rings.
     products: Vec<ProductId>,
-    rings: Vec<Ring>,
+    rings: RingTable,
     /// Where the block of every node starts, if anything of it is kept here.
     blocks: IdVec<NodeId, u32>,
     /// Words of all rings, and [`MOST_EVEN_WORDS`] that let the last row be read whole from any of its words on.
@@ -154,8 +154,7 @@ impl Ring {
     /// Index of a word; activations before the first are initial tokens.
     #[inline]
     pub(super) fn at(self, activation: i64, word: u32) -> usize {
-        let row = activation.rem_euclid(i64::from(self.rows)) as usize;
-        self.base as usize + row * self.stride as usize + word as usize
+        self.index(activation.rem_euclid(i64::from(self.rows)) as u32, word)
     }
 
     /// The ring as an entry sees it that touches row m − `behind` in metacycle m, in the block that starts at `block`.
@@ -164,6 +163,12 @@ impl Ring {
         let turn = turns.number(Turn { rows: self.rows, ahead });
         // Rings without words lie nowhere.
         RingShape { offset: self.base.saturating_sub(block), stride: self.stride, turn }
+    }
+
+    /// Index of a word in a row.
+    #[inline]
+    pub(super) fn index(self, row: u32, word: u32) -> usize {
+        self.base as usize + row as usize * self.stride as usize + word as usize
     }
 
     /// Indices of a word in `activation` and all later ones.
@@ -184,19 +189,35 @@ impl Places {
     /// Where it is now; from then on, where it is one activation later.
     #[inline]
     pub(super) fn step(&mut self) -> usize {
-        let Ring { base, rows, stride } = self.ring;
-        let place = base as usize + self.row as usize * stride as usize + self.word as usize;
-        self.row = if self.row + 1 == rows { 0 } else { self.row + 1 };
+        let place = self.ring.index(self.row, self.word);
+        self.row = if self.row + 1 == self.ring.rows { 0 } else { self.row + 1 };
         place
     }
 }
 
-impl Iterator for Places {
-    type Item = usize;
+/// Many rings, of few different forms.
+struct RingTable {
+    /// Where each starts, and the position of its form.
+    starts: Vec<(u32, u32)>,
+    /// Rows and words of a row.
+    forms: Vec<(u32, u32)>,
+}
 
-    #[inline]
-    fn next(&mut self) -> Option<usize> {
-        Some(self.step())
+impl RingTable {
+    fn new(rings: &[Ring]) -> Self {
+        let mut forms = Numbered::default();
+        let starts = rings.iter().map(|ring| (ring.base, forms.number((ring.rows, ring.stride)))).collect();
+        Self { starts, forms: forms.list }
+    }
+
+    fn get(&self, place: usize) -> Ring {
+        let (base, form) = self.starts[place];
+        let (rows, stride) = self.forms[form as usize];
+        Ring { base, rows, stride }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.starts) + size_of_val(&*self.forms)
     }
 }
 
@@ -260,7 +281,7 @@ impl Layout {
             actors: Vec::new(),
             blocks: blocks(parts.program, &products, &rings),
             products,
-            rings,
+            rings: RingTable::new(&rings),
             words: check_words("the words that are kept", words + MOST_EVEN_WORDS)?,
             window,
         };
@@ -279,7 +300,12 @@ impl Layout {
 
     /// The ring of a product that is kept here.
     pub(super) fn ring(&self, product: ProductId) -> Ring {
-        self.rings[place_of(&self.products, product)]
+        self.rings.get(place_of(&self.products, product))
+    }
+
+    /// Where the block of a node starts of which a product is kept here.
+    pub(super) fn block(&self, node: NodeId) -> u32 {
+        self.blocks[node]
     }
 
     /// Bytes per shard of everything that grows with nodes and calendars.
@@ -293,7 +319,7 @@ impl Layout {
             + size_of_val(&*self.sources)
             + size_of_val(&*self.actors)
             + size_of_val(&*self.products)
-            + size_of_val(&*self.rings)
+            + self.rings.bytes()
             + self.words * size_of::<u64>()
             + self.window.bytes()
     }
@@ -639,8 +665,8 @@ impl RingShape {
 }
 
 /// Items in the order in which they came first.
-struct Numbered<T> {
-    list: Vec<T>,
+pub(super) struct Numbered<T> {
+    pub(super) list: Vec<T>,
     numbers: BTreeMap<T, u32>,
 }
 
@@ -651,7 +677,7 @@ impl<T> Default for Numbered<T> {
 }
 
 impl<T: Copy + Ord> Numbered<T> {
-    fn number(&mut self, item: T) -> u32 {
+    pub(super) fn number(&mut self, item: T) -> u32 {
         *self.numbers.entry(item).or_insert_with(|| {
             self.list.push(item);
             u32::try_from(self.list.len() - 1).expect("a node's lists are counted in 32 bits")

@@ -220,6 +220,12 @@ impl<'a> Engine<'a> {
         })
     }
 
+    /// Metacycles that are executed at once, at most: whoever advances by fewer pays for each as for all of them.
+    #[must_use]
+    pub fn window_metacycles(&self) -> u64 {
+        self.shards.iter().map(Shard::window_metacycles).max().unwrap_or(1)
+    }
+
     /// Metacycles from where the run stands to the next end of an epoch, where its state can be taken.
     #[must_use]
     pub fn metacycles_to_epoch(&self) -> u64 {

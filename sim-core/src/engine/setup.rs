@@ -132,7 +132,7 @@ fn fill(parts: &Parts<'_, '_>, layout: &Layout, read: &Read, words: &mut [u64]) 
     let plan = parts.program.actors[channel.source];
     let cycles = plan.firings / parts.app.actors()[channel.source].phases();
     let flow = i128::from(cycles * channel.produced_per_cycle()) * size;
-    let initial = i128::from(channel.initial.count) * size;
+    let initial = i128::from(channel.tokens.initial.count) * size;
     let ring = layout.ring(read.product);
     let mut token = vec![0; size as usize];
     for activation in -i64::from(read.lag)..0 {
@@ -216,7 +216,7 @@ fn state(
         ActorState::None => {}
         ActorState::Plain(words) => states.extend_from_slice(words),
         ActorState::Opaque => {
-            let missing = || EngineError::NoOpaqueState { actor: actor.name.clone(), id };
+            let missing = || EngineError::NoOpaqueState { actor: actor.name.to_string(), id };
             boxes.push(actor.behaviour.opaque_state().ok_or_else(missing)?);
             return Ok(StateSlot::Boxed(narrow(boxes.len() - 1)?));
         }
@@ -312,10 +312,10 @@ pub(super) fn spans(app: &App, id: ChannelId) -> Vec<(usize, usize)> {
     let channel = &app.channels()[id];
     let words = |port: ChannelId, phase: usize| {
         let port = &app.channels()[port];
-        port.produce[phase] as usize * port.token_words() as usize
+        port.tokens.produce[phase] as usize * port.token_words() as usize
     };
     let before = |port: &ChannelId| app.channels()[*port].source_port < channel.source_port;
-    let phases = 0..channel.produce.len();
+    let phases = 0..channel.tokens.produce.len();
     phases
         .map(|phase| {
             let start = app.output_ports(channel.source).take_while(before).map(|port| words(port, phase)).sum();

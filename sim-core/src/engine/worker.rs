@@ -266,6 +266,11 @@ impl<'a> Shard<'a> {
         self.layout.window.ticks
     }
 
+    /// Metacycles that are executed at once, at most.
+    pub(super) fn window_metacycles(&self) -> u64 {
+        self.layout.window.metacycles.unsigned_abs()
+    }
+
     /// Bytes of words, calendars and leaves.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -525,10 +530,10 @@ impl<'a> Shard<'a> {
         let message = payload.downcast_ref::<&str>().map(ToString::to_string);
         let message = message.or_else(|| payload.downcast_ref::<String>().cloned());
         FiringPanic {
-            actor: self.app.actors()[planned.actor].name.clone(),
+            actor: self.app.actors()[planned.actor].name.to_string(),
             id: planned.actor,
             index: (metacycle - firing.first) as u64 * u64::from(firing.step) + u64::from(firing.index),
-            node: self.program.names.get(plan.node).to_owned(),
+            node: self.program.nodes[plan.node].name.to_string(),
             start: Tick(last + 1 - planned.exec),
             message: message.unwrap_or_else(|| "no message".to_owned()),
         }

@@ -116,13 +116,13 @@ impl MachineSpec {
     #[must_use]
     pub fn of(machine: &Machine) -> Self {
         let node = |node: &Node| NodeSpec {
-            name: node.name.clone(),
+            name: node.name.to_string(),
             cores: node.cores,
             memory_words: node.memory_words,
             calendar_entries: node.calendar_entries,
             offset: node.offset,
         };
-        let name = |node: NodeId| machine.nodes()[node].name.clone();
+        let name = |node: NodeId| machine.nodes()[node].name.to_string();
         let link =
             |link: &Link| LinkSpec { source: name(link.source), target: name(link.target), latency: link.latency.0 };
         Self {
@@ -165,7 +165,7 @@ impl MachineSpec {
             return Err(SpecError::ShapeSize { shape: shape.clone(), expected, found });
         }
         let nodes = self.nodes.into_iter().map(|node| Node {
-            name: node.name,
+            name: node.name.into(),
             cores: node.cores,
             memory_words: node.memory_words,
             calendar_entries: node.calendar_entries,

@@ -14,8 +14,10 @@ pub use preset::{Preset, PresetError};
 
 use crate::csr::Csr;
 use crate::ids::{IdVec, LinkId, NodeId};
+use crate::shared::Shared;
 use crate::time::LogicalLatency;
 use normal::Wires;
+use smol_str::SmolStr;
 use std::collections::BTreeMap;
 
 /// Limits on what one machine may hold; beyond them building it is an error, never an exhausted host.
@@ -34,7 +36,7 @@ pub mod limits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// Unique name.
-    pub name: String,
+    pub name: SmolStr,
     /// Cores, each holding one firing at a time.
     pub cores: u32,
     /// Words of memory; `None` is unlimited.
@@ -48,7 +50,7 @@ pub struct Node {
 impl Node {
     /// A node with `cores` cores, unlimited memory and calendars, and no offset.
     #[must_use]
-    pub fn new(name: impl Into<String>, cores: u32) -> Self {
+    pub fn new(name: impl Into<SmolStr>, cores: u32) -> Self {
         Self { name: name.into(), cores, memory_words: None, calendar_entries: None, offset: 0 }
     }
 }
@@ -81,8 +83,9 @@ pub struct Link {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     name: String,
-    nodes: IdVec<NodeId, Node>,
-    links: IdVec<LinkId, Link>,
+    /// Programs for the machine have nodes and links too.
+    nodes: Shared<IdVec<NodeId, Node>>,
+    links: Shared<IdVec<LinkId, Link>>,
     outgoing: Csr<NodeId, LinkId>,
     incoming: Csr<NodeId, LinkId>,
     shape: Option<Preset>,
@@ -198,7 +201,7 @@ impl Machine {
         let mut names = BTreeMap::new();
         for (id, node) in nodes.iter() {
             if names.insert(node.name.as_str(), id).is_some() {
-                return Err(MachineError::DuplicateNode { name: node.name.clone(), second: id });
+                return Err(MachineError::DuplicateNode { name: node.name.to_string(), second: id });
             }
         }
         for (id, link) in links.iter() {
@@ -217,14 +220,14 @@ impl Machine {
     fn assemble(name: String, nodes: IdVec<NodeId, Node>, links: IdVec<LinkId, Link>) -> Self {
         let outgoing = Csr::group(nodes.len(), links.iter().map(|(id, link)| (link.source, id)));
         let incoming = Csr::group(nodes.len(), links.iter().map(|(id, link)| (link.target, id)));
-        Self { name, nodes, links, outgoing, incoming, shape: None }
+        Self { name, nodes: nodes.into(), links: links.into(), outgoing, incoming, shape: None }
     }
 
     /// Brings latencies to normal form. If there is an error, part of the machine may not be.
     fn normalise(&mut self) -> Result<(), MachineError> {
         let wires = Wires { links: &self.links, outgoing: &self.outgoing, incoming: &self.incoming };
         let phi = normal::relabelling(wires).map_err(|cycle| {
-            let name = |&link: &LinkId| self.nodes[self.links[link].source].name.clone();
+            let name = |&link: &LinkId| self.nodes[self.links[link].source].name.to_string();
             MachineError::NegativeCycle {
                 nodes: cycle.links.iter().map(name).collect(),
                 cycle: cycle.links,
@@ -237,14 +240,19 @@ impl Machine {
             if latency > limits::LATENCY.into() {
                 let name = |node| self.nodes[node].name.clone();
                 let (from, to) = (name(link.source), name(link.target));
-                return Err(MachineError::LatencyTooLong { link: id, from, to, latency });
+                return Err(MachineError::LatencyTooLong {
+                    link: id,
+                    from: from.to_string(),
+                    to: to.to_string(),
+                    latency,
+                });
             }
             link.latency = LogicalLatency(latency as i64);
         }
         for (id, node) in self.nodes.iter_mut() {
             let offset = i128::from(node.offset) - phi[id];
             if offset.abs() > limits::OFFSET.into() {
-                return Err(MachineError::OffsetTooLarge { node: id, name: node.name.clone(), offset });
+                return Err(MachineError::OffsetTooLarge { node: id, name: node.name.to_string(), offset });
             }
             node.offset = offset as i64;
         }
@@ -317,6 +325,16 @@ impl Machine {
     #[must_use]
     pub fn links(&self) -> &IdVec<LinkId, Link> {
         &self.links
+    }
+
+    /// All nodes, to be kept by somebody else too.
+    pub(crate) fn nodes_shared(&self) -> Shared<IdVec<NodeId, Node>> {
+        self.nodes.clone()
+    }
+
+    /// All links, likewise.
+    pub(crate) fn links_shared(&self) -> Shared<IdVec<LinkId, Link>> {
+        self.links.clone()
     }
 
     /// Links out of `node`, ascending.

@@ -217,7 +217,7 @@ fn build(file: ClocksText) -> Result<ClockSpec, Misplaced> {
     let machine = machine.map_err(|error| Misplaced::field("machine", error))?;
     let (mut names, mut nodes, mut links) = (Vec::new(), IdVec::new(), IdVec::new());
     if let Some(machine) = &machine {
-        names.extend(machine.nodes().values().map(|node| node.name.clone()));
+        names.extend(machine.nodes().values().map(|node| node.name.to_string()));
         (nodes, links) = uniform.network(machine);
     }
     for (item, node) in file.nodes.iter().enumerate() {

@@ -169,7 +169,7 @@ impl CalendarScene {
             let mut lanes = vec![Lane { kind: LaneKind::Scatter, bars: join(machine.incoming(id), &scattered) }];
             lanes.extend(compute_lanes(machine, calendars, id));
             lanes.push(Lane { kind: LaneKind::Gather, bars: join(machine.outgoing(id), &gathered) });
-            NodeLanes { name: machine.nodes()[id].name.clone(), lanes }
+            NodeLanes { name: machine.nodes()[id].name.to_string(), lanes }
         };
         let link = |(id, link): (LinkId, &sim_core::Link)| LinkLane {
             from: link.source.index(),
@@ -183,7 +183,7 @@ impl CalendarScene {
             subtitle: format!("{metacycle} · {} per metacycle", counted(calendars.unroll as usize, "iteration")),
             footer: super::version_line(),
             metacycle: calendars.metacycle,
-            categories: app.actors().values().map(|actor| actor.name.clone()).collect(),
+            categories: app.actors().values().map(|actor| actor.name.to_string()).collect(),
             channels: app.channels().values().map(|channel| channel.name.to_string()).collect(),
             nodes: machine.nodes().ids().map(node).collect(),
             links: machine.links().iter().map(link).collect(),

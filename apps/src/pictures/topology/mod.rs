@@ -143,7 +143,7 @@ impl TopologyScene {
         let sent =
             |id: LinkId| calendars.map_or(0, |set| set.links[id].gather.iter().map(|e| i128::from(e.length)).sum());
         let node = |(id, node): (NodeId, &sim_core::Node)| TopologyNode {
-            name: node.name.clone(),
+            name: node.name.to_string(),
             switch: node.cores == 0,
             busy: share(computed(id), node.cores),
         };

@@ -66,14 +66,14 @@ fn sdf3_structure_is_that_of_the_text() {
             assert_eq!(Some(channel.name.as_str()), attribute(line, "name"), "{stem}");
             assert_eq!(Some(source.name.as_str()), attribute(line, "srcActor"), "{stem}: {}", channel.name);
             assert_eq!(Some(target.name.as_str()), attribute(line, "dstActor"), "{stem}: {}", channel.name);
-            assert_eq!(channel.produce[..], rates("src", source.phases()), "{stem}: {}", channel.name);
-            assert_eq!(channel.consume[..], rates("dst", target.phases()), "{stem}: {}", channel.name);
+            assert_eq!(channel.tokens.produce[..], rates("src", source.phases()), "{stem}: {}", channel.name);
+            assert_eq!(channel.tokens.consume[..], rates("dst", target.phases()), "{stem}: {}", channel.name);
             let tokens = attribute(line, "initialTokens").unwrap_or("0");
-            assert_eq!(channel.initial.count.to_string(), tokens, "{stem}: {}", channel.name);
-            assert_eq!(channel.initial.values, InitialValues::Mix);
+            assert_eq!(channel.tokens.initial.count.to_string(), tokens, "{stem}: {}", channel.name);
+            assert_eq!(channel.tokens.initial.values, InitialValues::Mix);
             let properties = text.split_once(&format!("channelProperties channel=\"{}\"", channel.name));
             let bits = properties.map_or("64", |(_, rest)| attribute(rest, "sz").unwrap());
-            assert_eq!(channel.token_bits.to_string(), bits, "{stem}: {}", channel.name);
+            assert_eq!(channel.tokens.bits.to_string(), bits, "{stem}: {}", channel.name);
             assert_eq!(channel.place.as_ref().map(|place| shown(&text, place)), Some(line.trim()), "{stem}");
         }
     }
@@ -92,7 +92,7 @@ fn token_game(app: &App, firings: &[u64]) -> Vec<(u64, ChannelDigest)> {
     let mut queues: Vec<VecDeque<u64>> = vec![VecDeque::new(); channels.len()];
     for (queue, channel) in queues.iter_mut().zip(channels.values()) {
         let mut words = vec![0; channel.token_words() as usize];
-        for token in 0..channel.initial.count {
+        for token in 0..channel.tokens.initial.count {
             channel.write_initial(token, &mut words);
             queue.extend(&words);
         }
@@ -104,7 +104,7 @@ fn token_game(app: &App, firings: &[u64]) -> Vec<(u64, ChannelDigest)> {
         for (id, actor) in app.actors().iter() {
             let n = fired[id.0 as usize];
             let phase = (n % actor.phases()) as u32;
-            let consumed = |c| channels[c].consume[phase as usize] as usize * channels[c].token_words() as usize;
+            let consumed = |c| channels[c].tokens.consume[phase as usize] as usize * channels[c].token_words() as usize;
             let ready = app.inputs(id).iter().all(|&c| queues[c.0 as usize].len() >= consumed(c));
             if n == firings[id.0 as usize] || !ready {
                 continue;
@@ -117,7 +117,7 @@ fn token_game(app: &App, firings: &[u64]) -> Vec<(u64, ChannelDigest)> {
             let mut outputs = vec![0; app.output_words(id, phase)];
             actor.behaviour.fire(Firing { index: n, phase }, State::Words(&mut []), &inputs, &mut outputs);
             for &c in app.outputs(id) {
-                let tokens = channels[c].produce[phase as usize];
+                let tokens = channels[c].tokens.produce[phase as usize];
                 let rest = outputs.split_off(tokens as usize * channels[c].token_words() as usize);
                 queues[c.0 as usize].extend(&outputs);
                 streams[c.0 as usize].0 += u64::from(tokens);
@@ -179,12 +179,12 @@ fn sample_graphs_are_legal() {
     assert_eq!((stereo.actors().len(), stereo.channels().len()), (6, 6));
     let mix = stereo.actor_named("mix").unwrap();
     assert_eq!(stereo.inputs(mix).len(), 3);
-    assert_eq!(stereo.channels()[stereo.channel_named("left").unwrap()].token_bits, 24);
+    assert_eq!(stereo.channels()[stereo.channel_named("left").unwrap()].tokens.bits, 24);
     let interleave = read_sample("interleave.ron");
     let merge = interleave.actor_named("merge").unwrap();
     assert_eq!(interleave.actors()[merge].exec[..], [1, 1, 2, 1]);
     let odd = &interleave.channels()[interleave.channel_named("odd").unwrap()];
-    assert_eq!((&odd.produce[..], &odd.consume[..]), ([1].as_slice(), [0, 1, 0, 1].as_slice()));
+    assert_eq!((&odd.tokens.produce[..], &odd.tokens.consume[..]), ([1].as_slice(), [0, 1, 0, 1].as_slice()));
 }
 
 #[test]
@@ -200,9 +200,12 @@ fn defaults_lists_and_comments() {
     let execs: Vec<_> = app.actors().values().map(|actor| actor.exec.to_vec()).collect();
     assert_eq!(execs, [vec![1], vec![0, 16, 0, 16, 0, 16]]);
     let channels = app.channels().as_slice();
-    assert_eq!((&channels[0].produce[..], &channels[0].consume[..]), ([2].as_slice(), [10, 0, 3, 10, 0, 3].as_slice()));
-    assert_eq!((channels[0].initial.count, channels[0].token_bits, channels[0].token_words()), (0, 64, 1));
-    assert_eq!((channels[1].initial.count, channels[1].token_bits, channels[1].token_words()), (7, 0, 1));
+    assert_eq!(
+        (&channels[0].tokens.produce[..], &channels[0].tokens.consume[..]),
+        ([2].as_slice(), [10, 0, 3, 10, 0, 3].as_slice())
+    );
+    assert_eq!((channels[0].tokens.initial.count, channels[0].tokens.bits, channels[0].token_words()), (0, 64, 1));
+    assert_eq!((channels[1].tokens.initial.count, channels[1].tokens.bits, channels[1].token_words()), (7, 0, 1));
     assert_eq!((channels[1].source_port, channels[1].target_port), (0, 1));
 }
 
@@ -235,8 +238,8 @@ fn sdf3_lists_and_elements_of_other_tools() {
     assert_eq!(app.actors().as_slice()[0].exec[..], [5, 5, 5, 5]);
     assert_eq!(app.actors().as_slice()[1].exec[..], [0]);
     let channel = &app.channels().as_slice()[0];
-    assert_eq!((&channel.produce[..], &channel.consume[..]), ([2, 2, 2, 1].as_slice(), [7].as_slice()));
-    assert_eq!((channel.initial.count, channel.token_bits), (2, 65));
+    assert_eq!((&channel.tokens.produce[..], &channel.tokens.consume[..]), ([2, 2, 2, 1].as_slice(), [7].as_slice()));
+    assert_eq!((channel.tokens.initial.count, channel.tokens.bits), (2, 65));
 }
 
 /// Content decides; the file's name only speaks for blank files.
@@ -278,7 +281,13 @@ fn state_becomes_a_self_channel() {
     let again = read(&to_ron(&App::new("g", actors, app.channels().clone()).unwrap()));
     let ends = |name: &str| {
         let channel = &again.channels()[again.channel_named(name).unwrap()];
-        (channel.source.0, channel.target.0, channel.produce.to_vec(), channel.consume.to_vec(), channel.initial.count)
+        (
+            channel.source.0,
+            channel.target.0,
+            channel.tokens.produce.to_vec(),
+            channel.tokens.consume.to_vec(),
+            channel.tokens.initial.count,
+        )
     };
     assert_eq!(again.channels().len(), 3);
     assert_eq!(ends("state_a_"), (0, 0, vec![1, 1], vec![1, 1], 1));
@@ -314,11 +323,11 @@ proptest! {
             prop_assert_eq!(actor.exec.len() % exec.len(), 0);
         }
         for (channel, (_, _, produce, consume, tokens, bits)) in app.channels().values().zip(&channels) {
-            for (read, drawn, actor) in [(&channel.produce, produce, channel.source), (&channel.consume, consume, channel.target)] {
+            for (read, drawn, actor) in [(&channel.tokens.produce, produce, channel.source), (&channel.tokens.consume, consume, channel.target)] {
                 prop_assert_eq!(read.len(), app.actors()[actor].exec.len());
                 prop_assert!(read.iter().eq(drawn.iter().cycle().take(read.len())));
             }
-            prop_assert_eq!((channel.initial.count, channel.token_bits), (*tokens, *bits));
+            prop_assert_eq!((channel.tokens.initial.count, channel.tokens.bits), (*tokens, *bits));
         }
         prop_assert_eq!(structure(&read(&to_ron(&app))), structure(&app));
     }

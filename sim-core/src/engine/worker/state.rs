@@ -160,7 +160,7 @@ fn states(layout: &Layout, stage: &Stage<'_>, number: usize) -> impl Iterator<It
 /// Whether all states can be copied out.
 fn check_plain(app: &App) -> Result<(), SnapshotError> {
     match app.actors().values().find(|actor| actor.state == ActorState::Opaque) {
-        Some(actor) => Err(SnapshotError::Opaque { actor: actor.name.clone() }),
+        Some(actor) => Err(SnapshotError::Opaque { actor: actor.name.to_string() }),
         None => Ok(()),
     }
 }

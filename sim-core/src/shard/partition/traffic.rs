@@ -89,13 +89,14 @@ pub(in crate::shard) fn weights(machine: &Machine, program: &Program) -> IdVec<N
     for firing in program.firings.values() {
         let weight = &mut weights[firing.node];
         weight.load += 2 + u64::from(firing.input_words) + u64::from(firing.output_words);
-        let words = program.products(firing).map(|(_, p)| u64::from(p.words) * u64::from(p.address.count));
+        let words =
+            program.products(firing).map(|(_, p)| u64::from(p.words) * u64::from(program.addresses[p.address].count));
         weight.memory += words.sum::<u64>();
     }
     for (link, ends) in machine.links().iter() {
         for (_, frame) in program.frames_of(link) {
             weights[ends.source].load += 1;
-            weights[ends.target].memory += u64::from(frame.to.count);
+            weights[ends.target].memory += u64::from(program.addresses[frame.to].count);
         }
     }
     weights

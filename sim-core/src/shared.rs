@@ -1,4 +1,5 @@
-//! Values of which many are equal, such as the calendars of a regular machine: kept once, copied when one is changed.
+//! Values of which many are equal, such as the calendars of a regular machine, or the rates of its channels: kept once,
+//! copied when one is changed.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeSet;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 /// A value that equal values may share. It reads and changes like a value of its own: whoever changes it gets a copy first.
 ///
 /// ```
-/// use calendars::Shared;
+/// use sim_core::Shared;
 ///
 /// let mut one = Shared::from(vec![1, 2]);
 /// let other = one.clone(); // one vector for both
