@@ -48,6 +48,8 @@ pub enum Control {
     },
     /// Member: it has stopped there, and all parts were sent.
     Stopped,
+    /// Shard 0: there is nowhere left to stop; the run goes on to its end.
+    GoOn,
 }
 
 /// Bytes that are no control message.

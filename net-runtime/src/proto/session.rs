@@ -136,6 +136,8 @@ enum Interruption {
     Paused(Option<(Stop, Tick)>),
     /// The run ends here.
     StopAt(Tick, Stop),
+    /// There, too late: somebody is so far that the run ends by itself.
+    TooLate(Stop),
 }
 
 impl<W: Worker> Session<W> {
@@ -310,7 +312,8 @@ impl<W: Worker> Session<W> {
         {
             self.end(stop.clone());
         } else if self.deadline.is_some_and(|deadline| deadline <= now)
-            && let Interruption::Paused(Some((stop, _))) | Interruption::StopAt(_, stop) = &self.interruption
+            && let Interruption::Paused(Some((stop, _))) | Interruption::StopAt(_, stop) | Interruption::TooLate(stop) =
+                &self.interruption
         {
             self.end(stop.clone());
         } else if self.poll_timeout().is_some_and(|at| at <= now)
@@ -341,7 +344,7 @@ impl<W: Worker> Session<W> {
     /// How far the end or an interruption allow to execute.
     fn limit(&self) -> Tick {
         match self.interruption {
-            Interruption::None => self.worker.end(),
+            Interruption::None | Interruption::TooLate(_) => self.worker.end(),
             Interruption::Paused(_) => self.worker.position(),
             Interruption::StopAt(tick, _) => tick,
         }
@@ -412,7 +415,7 @@ impl<W: Worker> Session<W> {
             }
         }
         let last = match self.interruption {
-            Interruption::None => self.worker.reached(end),
+            Interruption::None | Interruption::TooLate(_) => self.worker.reached(end),
             Interruption::Paused(_) => false,
             Interruption::StopAt(tick, _) => self.worker.reached(tick),
         };
@@ -446,7 +449,9 @@ impl<W: Worker> Session<W> {
                     self.end(stop);
                 }
             }
-            Interruption::None if self.phase == Phase::Running && self.worker.reached(self.worker.end()) => {
+            Interruption::None | Interruption::TooLate(_)
+                if self.phase == Phase::Running && self.worker.reached(self.worker.end()) =>
+            {
                 self.phase = Phase::Draining;
                 self.stalled = None;
                 if self.id != HOST {
@@ -473,9 +478,15 @@ impl<W: Worker> Session<W> {
         {
             self.reported.clear();
             let tick = self.worker.boundary(tick);
-            self.broadcast(&Control::StopAt { tick, stop: stop.clone() });
-            self.interruption = Interruption::StopAt(tick, Stop { tick, ..stop });
+            if tick < self.worker.end() {
+                self.broadcast(&Control::StopAt { tick, stop: stop.clone() });
+                self.interruption = Interruption::StopAt(tick, Stop { tick, ..stop });
+            } else {
+                self.broadcast(&Control::GoOn);
+                self.interruption = Interruption::TooLate(stop);
+            }
             self.pass_on();
+            self.check_finished();
         }
     }
 
@@ -503,8 +514,9 @@ impl<W: Worker> Session<W> {
                     self.events.push_back(Event::Part { from, bytes });
                 }
             }
-            // A member may be done before it hears that the run is to pause.
-            Control::Done if active && self.interruption != Interruption::None => {}
+            // A member may be done before it hears that the run is to pause; it says so again if the run goes on.
+            Control::Done
+                if active && matches!(self.interruption, Interruption::Paused(_) | Interruption::StopAt(..)) => {}
             Control::Done if active && self.reported.insert(from) => self.check_finished(),
             Control::Paused { position } if active && self.reported.insert(from) => {
                 let Interruption::Paused(Some((_, furthest))) = &mut self.interruption else {
@@ -547,6 +559,13 @@ impl<W: Worker> Session<W> {
                 self.interruption = Interruption::StopAt(tick, stop);
                 self.pass_on();
             }
+            Control::GoOn if matches!(self.interruption, Interruption::Paused(None)) => {
+                self.interruption = Interruption::None;
+                if self.phase == Phase::Draining {
+                    self.send(HOST, Message::Control(Control::Done));
+                }
+                self.pass_on();
+            }
             other => return Err(other),
         }
         Ok(())
@@ -584,5 +603,6 @@ fn name(control: &Control) -> &'static str {
         Control::Paused { .. } => "`paused`",
         Control::StopAt { .. } => "`stop at`",
         Control::Stopped => "`stopped`",
+        Control::GoOn => "`go on`",
     }
 }
