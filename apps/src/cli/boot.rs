@@ -33,7 +33,7 @@ pub(crate) struct BootCommand {
     /// Machine whose latencies a schedule counts on: frames are inserted until links have them again, as after a repair
     #[arg(long, value_name = "PRESET|FILE")]
     groom: Option<String>,
-    /// Threads; results do not depend on them
+    /// Threads to use at most; below a thousand nodes for each, meeting takes longer than computing
     #[arg(long, value_name = "COUNT", default_value = "1")]
     threads: NonZeroUsize,
     /// Machine file to write (RON) [default: only the report]
@@ -123,7 +123,8 @@ impl BootCommand {
                 let mut spec = args::clocks(session, self.spec.as_deref(), &self.flags)?;
                 spec.until = self.settling.limit;
                 check_length(&spec)?;
-                let options = EngineOptions { threads: self.threads, ..EngineOptions::new(spec.network.nominal()) };
+                let threads = args::threads(self.threads, &spec.network);
+                let options = EngineOptions { threads, ..EngineOptions::new(spec.network.nominal()) };
                 let mut engine = ClockEngine::new(&spec.network, spec.control, options);
                 start(&mut engine, &spec, self.settling.into())?
             }

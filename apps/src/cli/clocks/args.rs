@@ -10,6 +10,7 @@ use crate::formats::{ClockSpec, Uniform, read_clocks, read_text};
 use clap::Args;
 use sim_core::clock::{ClockNetwork, Control, Decimal, Femtos, Frequency, NetworkError, stability};
 use sim_core::random::Seed;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// Clocks of a machine, by flags.
@@ -165,7 +166,7 @@ fn from_machine(name: &str, flags: &ClockFlags) -> Result<ClockSpec, Failure> {
     control.check().map_err(|error| invalid(&error.to_string()))?;
     Ok(ClockSpec {
         name: machine.name().to_owned(),
-        nodes: machine.nodes().values().map(|node| node.name.clone()).collect(),
+        nodes: machine.nodes().values().map(|node| node.name.to_string()).collect(),
         network: network.with_nominal(uniform.frequency),
         control,
         until: UNTIL,
@@ -231,4 +232,13 @@ pub(super) fn law(control: &Control) -> &'static str {
         Law::Pump { .. } => "pump",
         Law::AutoReset { .. } => "automatic reset",
     }
+}
+
+/// Nodes below which a thread of its own does not pay: threads meet in every round.
+const THREAD_NODES: usize = 1_000;
+
+/// How many of the threads that are `asked` for pay.
+pub(crate) fn threads(asked: NonZeroUsize, network: &ClockNetwork) -> NonZeroUsize {
+    let most = NonZeroUsize::new(network.nodes().len() / THREAD_NODES).unwrap_or(NonZeroUsize::MIN);
+    asked.min(most)
 }

@@ -29,7 +29,7 @@ pub(crate) struct Clocks {
     /// Distance of the slowest and the fastest clock below which all count as settled
     #[arg(long, value_name = "PPM", default_value = "1")]
     tolerance: sim_core::clock::Decimal,
-    /// Threads; results do not depend on them
+    /// Threads to use at most; below a thousand nodes for each, meeting takes longer than computing
     #[arg(long, value_name = "COUNT", default_value = "1")]
     threads: NonZeroUsize,
     /// Picture of frequencies and occupancies, .svg or .png
@@ -89,7 +89,7 @@ impl Clocks {
             }
         };
         Ok(Wanted {
-            threads: self.threads,
+            threads: args::threads(self.threads, &spec.network),
             tolerance,
             first_events: report::FIRST_EVENTS,
             traces,
