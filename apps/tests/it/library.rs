@@ -2,10 +2,28 @@
 
 use crate::token_game::play;
 use scheduler::{Options, compile};
-use sim_core::{App, Machine};
+use sim_core::engine::Engine;
+use sim_core::{App, Machine, RunOptions};
 use std::collections::BTreeSet;
 use std::f64::consts::PI;
 use tidelock::library::{Complex, GLIDER, cd2dat, dense, fft, life, sparse};
+
+/// What a node does is kept once for all that do the same: a node costs no more where there are more of them, and at most a
+/// KiB with its words and its share of the digest.
+#[test]
+fn a_node_of_many_costs_no_more_than_one_of_few() {
+    let bytes = |side| {
+        let machine = Machine::torus([side, side]).latency(8);
+        let app = dense(&machine).unwrap();
+        let compiled = compile(&app, &machine, &Options::default()).unwrap();
+        let program = calendars::lower(&app, &machine, &compiled.calendars).unwrap();
+        let options = RunOptions { iterations: 100, ..RunOptions::default() };
+        let engine = Engine::new(&app, &program, &options).unwrap();
+        engine.bytes() / machine.nodes().len()
+    };
+    let (few, many) = (bytes(8), bytes(40));
+    assert!(many <= few && many <= 1024, "{few} bytes per node of 64, {many} of 1600");
+}
 
 /// One stage of the converter by its definition: every output is an integral of the whole input with a windowed sinc.
 fn resample(x: &[f64], up: usize, down: usize) -> Vec<f64> {
