@@ -154,14 +154,14 @@ pub fn feed(app: &App, iterations: Iterations, inputs: &[(&str, Vec<u64>)]) -> R
     for (name, words) in inputs {
         let source = app.actor_named(name).filter(|&actor| app.actors()[actor].fed);
         let Some(actor) = source else { return Err(RunError::NoSuchInput { name: (*name).to_owned() }) };
-        let name = || app.actors()[actor].name.clone();
+        let name = || app.actors()[actor].name.to_string();
         let (needed, token_words) = tokens_needed(app, actor, iterations);
         if words.len() % token_words as usize != 0 {
-            return Err(RunError::FedPart { name: name().to_string(), token_words, words: words.len() });
+            return Err(RunError::FedPart { name: name(), token_words, words: words.len() });
         }
         let found = (words.len() / token_words as usize) as u64;
         if found < needed {
-            return Err(RunError::FedShort { name: name().to_string(), found, needed, iterations: iterations.0 });
+            return Err(RunError::FedShort { name: name(), found, needed, iterations: iterations.0 });
         }
         fed = fed.feed(actor, Arc::from(words.as_slice()));
     }

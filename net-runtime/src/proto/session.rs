@@ -486,7 +486,6 @@ impl<W: Worker> Session<W> {
                 self.interruption = Interruption::TooLate(stop);
             }
             self.pass_on();
-            self.check_finished();
         }
     }
 

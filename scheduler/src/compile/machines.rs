@@ -32,12 +32,12 @@ pub(super) fn check_machine(
     }
     for (actor, pin) in pins.iter() {
         if let Some(node) = pin.filter(|&node| nodes.get(node).is_none()) {
-            let actor = app.actors()[actor].name.clone();
-            return Err(CompileError::PinnedNowhere { actor: actor.to_string(), node, nodes: nodes.len() });
+            let actor = app.actors()[actor].name.to_string();
+            return Err(CompileError::PinnedNowhere { actor, node, nodes: nodes.len() });
         }
         if let Some(node) = pin.filter(|&node| nodes[node].cores == 0) {
-            let actor = app.actors()[actor].name.clone();
-            return Err(CompileError::PinnedToSwitch { actor: actor.to_string(), node: nodes[node].name.to_string() });
+            let actor = app.actors()[actor].name.to_string();
+            return Err(CompileError::PinnedToSwitch { actor, node: nodes[node].name.to_string() });
         }
     }
     Ok(pins)

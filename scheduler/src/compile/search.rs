@@ -224,9 +224,9 @@ impl<'a> Compiler<'a> {
     }
 
     fn unreachable(&self, no: NoPath) -> CompileError {
-        let name = |node: NodeId| self.machine.nodes()[node].name.clone();
+        let name = |node: NodeId| self.machine.nodes()[node].name.to_string();
         let channel = self.app.channels()[no.flow.channel].name.to_string();
-        CompileError::Unreachable { channel, from: name(no.flow.from).to_string(), to: name(no.flow.to).to_string() }
+        CompileError::Unreachable { channel, from: name(no.flow.from), to: name(no.flow.to) }
     }
 }
 

@@ -238,14 +238,9 @@ impl Machine {
             let latency = normal::relabelled(link, &phi);
             assert!(latency >= 0, "the normal form makes no latency negative");
             if latency > limits::LATENCY.into() {
-                let name = |node| self.nodes[node].name.clone();
+                let name = |node| self.nodes[node].name.to_string();
                 let (from, to) = (name(link.source), name(link.target));
-                return Err(MachineError::LatencyTooLong {
-                    link: id,
-                    from: from.to_string(),
-                    to: to.to_string(),
-                    latency,
-                });
+                return Err(MachineError::LatencyTooLong { link: id, from, to, latency });
             }
             link.latency = LogicalLatency(latency as i64);
         }
