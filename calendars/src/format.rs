@@ -74,13 +74,14 @@ impl Operand {
         Self { address, words, circular: None }
     }
 
-    /// The words of firing `k` of an entry: one stretch of memory, or two where they go past the buffer's end. Meant for
-    /// calendars that were checked.
+    /// The words of firing `k` of an entry: one stretch of memory, or two where they go past the buffer's end; the buffer has
+    /// at least so many words. An address beyond all memory is given as the last one.
     pub fn stretches(self, k: u32) -> impl Iterator<Item = Stretch> {
         let Self { address, words, circular } = self;
         let (start, size) = circular.map_or((0, words), |circular| (circular.start_of(k), circular.size));
         let before_end = words.min(size - start);
-        let at = |offset, words| Stretch { address: Rotation { base: address.base + offset, ..address }, words };
+        let base = |offset| address.base.saturating_add(offset);
+        let at = |offset, words| Stretch { address: Rotation { base: base(offset), ..address }, words };
         [at(start, before_end), at(0, words - before_end)].into_iter().filter(|stretch| stretch.words > 0)
     }
 }

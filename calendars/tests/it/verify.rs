@@ -64,6 +64,23 @@ proptest! {
     }
 }
 
+/// A circular buffer that starts at the last of all addresses is outside of memory, wherever in it a firing begins.
+#[test]
+fn circular_buffers_at_the_last_address_are_outside() {
+    let mut tried = 0;
+    for mut case in (0..200).map(good_case) {
+        let units = case.calendars.nodes.values_mut().flat_map(|node| node.compute.iter_mut());
+        let mut circular = units.flat_map(|entry| entry.inputs.iter_mut()).filter(|operand| operand.circular.is_some());
+        let Some(operand) = circular.next() else { continue };
+        operand.address.base = u32::MAX;
+        let circular = operand.circular.as_mut().expect("it was looked for");
+        (circular.start, circular.size) = (1, circular.size.max(operand.words + 1));
+        assert!(verify(&case.app, &case.machine, &case.calendars).is_err());
+        tried += 1;
+    }
+    assert!(tried > 0, "no case has a circular buffer");
+}
+
 /// Sets one number somewhere to an extreme.
 fn make_absurd(set: &mut CalendarSet, dice: &mut Dice) {
     match dice.roll(6) {
