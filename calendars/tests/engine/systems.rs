@@ -4,8 +4,9 @@ use crate::literal;
 use crate::support::{Plan, Planned, actor, app, assert_streams, channel, everything, machine, operand, run};
 use calendars::{CalendarSet, Rotation};
 use sim_core::digest::DigestLevel;
-use sim_core::engine::{Engine, EngineError};
+use sim_core::engine::{Engine, EngineError, Shard};
 use sim_core::mix::mix64;
+use sim_core::shard::{Partition, ShardId};
 use sim_core::{
     Actor, ActorState, App, Behaviour, Channel, ChannelId, Firing, Machine, Outcome, RunOptions, State, Tick, Ticks,
 };
@@ -315,6 +316,61 @@ impl Behaviour for Counter {
     fn opaque_state(&self) -> Option<Box<dyn Any + Send>> {
         Some(Box::new(5_u64))
     }
+}
+
+/// Actors 0 and 1, on nodes 0 and 2, take turns; node 1 between them relays their words, and has an actor that only listens.
+fn go_between() -> (App, Machine, CalendarSet) {
+    let channels = vec![
+        channel("there", [0, 1], [0, 0], 1, 0),
+        channel("back", [1, 0], [0, 0], 1, 1),
+        channel("heard", [0, 2], [1, 0], 1, 0),
+    ];
+    let app = app(vec![actor("a", &[1]), actor("b", &[1]), actor("c", &[1])], channels);
+    let machine = machine(&[1, 1, 1], &[(0, 1, 1), (1, 2, 1), (2, 1, 1), (1, 0, 1)]);
+    let mut plan = Plan::new(&machine, 16, 1);
+    let mut word = |node| plan.buffer(node, 1, 1);
+    let (a_in, a_there, a_heard) = (word(0), word(0), word(0));
+    let (r_there, r_back, c_in) = (word(1), word(1), word(1));
+    let (b_in, b_out) = (word(2), word(2));
+    let one = |node, actor, start| Planned { node, core: 0, actor, index: 0, place: 0, start, exec: 1 };
+    plan.fire(one(0, 0, 0), vec![operand(a_in, 1)], vec![operand(a_there, 1), operand(a_heard, 1)]);
+    plan.send(0, 1, 1, 0, a_there, r_there);
+    plan.send(1, 3, 1, 0, r_there, b_in);
+    plan.send(0, 2, 1, 0, a_heard, c_in);
+    plan.fire(one(1, 2, 4), vec![operand(c_in, 1)], vec![]);
+    plan.fire(one(2, 1, 5), vec![operand(b_in, 1)], vec![operand(b_out, 1)]);
+    plan.send(2, 6, 1, 0, b_out, r_back);
+    plan.send(3, 8, 1, 0, r_back, a_in);
+    (app, machine, plan.done())
+}
+
+/// A shard that others wait for sends on what it relays, although its own actors wait for as much as they like.
+#[test]
+fn a_shard_that_only_relays_holds_nobody_up() {
+    let (app, machine, set) = go_between();
+    let program = calendars::lower(&app, &machine, &set).unwrap();
+    let options = everything(&app, 40, DigestLevel::State);
+    let partition = Partition::new([0, 1, 0].map(ShardId).to_vec().into()).unwrap();
+    let mut shards: Vec<Shard<'_>> =
+        partition.ids().map(|id| Shard::new(&app, &program, &options, &partition, id).unwrap()).collect();
+    let mut sent_before = [Tick(0); 2];
+    while !shards.iter().all(Shard::done) {
+        let mut waits = true;
+        for (from, to) in [(0, 1), (1, 0)] {
+            while shards[from].advance(i64::MAX).unwrap() {
+                waits = false;
+            }
+            let mut words = Vec::new();
+            let before = shards[from].send(ShardId(to as u32), &mut words);
+            shards[to].receive(ShardId(from as u32), before, &words).unwrap();
+            waits &= before == sent_before[from];
+            sent_before[from] = before;
+        }
+        assert!(!waits, "both wait: {:?}", shards.iter().map(Shard::position).collect::<Vec<_>>());
+    }
+    let mut engine = Engine::parallel(&app, &program, &options, &partition).unwrap();
+    engine.advance(u64::MAX).unwrap();
+    assert_eq!(engine.finish(), literal::run(&app, &machine, &set, &options));
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use super::layout::{FiringShape, Layout, NodePlan, Pattern, ReadShape, Turn};
 use super::observe::Tap;
 use super::trace::Event;
-use super::window::Visit;
+use super::window::Span;
 use super::worker::SentFrame;
 use crate::app::{Behaviour, Firing, FiringRun, State};
 use crate::digest::{ConsumedHash, EventHash, EventSource};
@@ -67,12 +67,14 @@ pub(super) struct Stands {
 struct Stand {
     rows: u32,
     row: u32,
+    /// 2^64 ÷ `rows`, rounded up.
+    inverse: u64,
 }
 
 impl Stands {
     /// Before metacycle 0.
     pub(super) fn new(turns: &[Turn]) -> Self {
-        Self { metacycle: -1, stands: vec![Stand { rows: 1, row: 0 }; turns.len()] }
+        Self { metacycle: -1, stands: vec![Stand { rows: 1, row: 0, inverse: 0 }; turns.len()] }
     }
 
     fn go_to(&mut self, metacycle: i64, turns: &[Turn]) {
@@ -82,20 +84,19 @@ impl Stands {
         self.metacycle = metacycle;
         for (stand, turn) in self.stands.iter_mut().zip(turns) {
             let row = (metacycle + i64::from(turn.ahead)).rem_euclid(i64::from(turn.rows));
-            *stand = Stand { rows: turn.rows, row: row as u32 };
+            let inverse = (u64::MAX / u64::from(turn.rows)).wrapping_add(1);
+            *stand = Stand { rows: turn.rows, row: row as u32, inverse };
         }
     }
 
     /// The row that an entry touches `after` metacycles later, and how many there are from it on.
     #[inline]
     fn row(&self, turn: u32, after: u32) -> (u32, u32) {
-        let Stand { rows, row } = self.stands[turn as usize];
-        // Windows seldom exceed a ring, so that there is next to nothing to divide.
-        let row = match row + after {
-            row if row < rows => row,
-            row if row - rows < rows => row - rows,
-            row => row % rows,
-        };
+        let Stand { rows, row, inverse } = self.stands[turn as usize];
+        // The remainder after division by `rows`, without one and without a branch that nobody could foresee; source: Lemire,
+        // Kaser and Kurz, "Faster remainder by direct computation", 2019.
+        let fraction = inverse.wrapping_mul(u64::from(row + after));
+        let row = ((u128::from(fraction) * u128::from(rows)) >> 64) as u32;
         (row, rows - row)
     }
 }
@@ -156,23 +157,29 @@ macro_rules! by_width {
     };
 }
 
-/// Executes the firings of `visits` in `metacycles`. `EVENTS`: every event is hashed, or traced.
-pub(super) fn run<const EVENTS: bool>(
+/// Executes what nodes do in `visits`, given by position in the shard, in a window of `metacycles`. `EVENTS`: every event is
+/// hashed, or traced.
+pub(super) fn run<'w, const EVENTS: bool>(
     layout: &Layout,
-    visits: &[Visit],
+    visits: impl Iterator<Item = (u32, &'w Span)>,
     metacycles: Range<i64>,
     length: i64,
     stage: &mut Stage<'_>,
 ) {
     stage.stands.go_to(metacycles.start, &layout.turns);
-    for visit in visits {
-        let node = &layout.nodes[visit.node as usize];
-        let independent = layout.shapes[node.shape as usize].independent;
-        let firings = &layout.firings[visit.first as usize..visit.end as usize];
-        let mut start = metacycles.start;
-        while start < metacycles.end {
-            let end = metacycles.end.min(start.saturating_add(independent));
-            for (firing, number) in firings.iter().zip(visit.first..) {
+    for (number, span) in visits {
+        let mut start = metacycles.start + i64::from(span.from);
+        let stop = metacycles.end.min(metacycles.start + i64::from(span.to));
+        if start >= stop {
+            continue;
+        }
+        let node = &layout.nodes[number as usize];
+        let shape = &layout.shapes[node.shape as usize];
+        let first = shape.firings.start + span.first;
+        let firings = &layout.firings[first as usize..(shape.firings.start + span.end) as usize];
+        while start < stop {
+            let end = stop.min(start.saturating_add(shape.independent));
+            for (firing, position) in firings.iter().zip(first..) {
                 let (mut from, to) = (start.max(firing.first), end.min(firing.end));
                 while from < to {
                     // The outputs of a run lie side by side: it ends where the ring does.
@@ -180,7 +187,7 @@ pub(super) fn run<const EVENTS: bool>(
                     let (row, left) = stage.stands.row(firing.rows.turn, after);
                     let left = if firing.rows.stride == 0 { u32::MAX } else { left };
                     let runs = i64::from(left).min(to - from) as usize;
-                    let executing = Executing { node: visit.node, firing: number, metacycle: from, runs };
+                    let executing = Executing { node: number, firing: position, metacycle: from, runs };
                     stage.executing = Some(executing);
                     fire::<EVENTS>(layout, node, firing, executing, (after, row), length, stage);
                     from += runs as i64;
@@ -399,29 +406,33 @@ fn gather_single(reads: &[ReadShape], sources: &[u32], arena: &Arena<'_>, mut in
 #[inline]
 fn gather_rows<const WIDTH: usize>(reads: &[ReadShape], sources: &[u32], arena: &Arena<'_>, inputs: &mut [u64]) {
     let Some(reads) = reads.first_chunk::<WIDTH>() else { return };
-    let (mut inputs, _) = inputs.as_chunks_mut::<WIDTH>();
-    let mut after = arena.after;
-    while !inputs.is_empty() {
-        // Up to where the first of the columns wraps, which is seldom before the end.
-        let mut count = inputs.len();
-        let mut columns: [&[[u64; WIDTH]]; WIDTH] = [&[]; WIDTH];
-        for (column, read) in columns.iter_mut().zip(reads) {
-            let base = (sources[read.source as usize] + read.ring.offset) as usize;
-            let (row, left) = arena.stands.row(read.ring.turn, after);
-            count = count.min(left as usize);
-            *column = arena.words[base + row as usize * WIDTH..].as_chunks().0;
-        }
-        for column in &mut columns {
-            *column = &column[..count];
-        }
-        let (now, later) = inputs.split_at_mut(count);
-        for (row, inputs) in now.iter_mut().enumerate() {
-            for (input, column) in inputs.iter_mut().zip(columns) {
-                *input = column[row][0];
+    let (inputs, _) = inputs.as_chunks_mut::<WIDTH>();
+    // Where the word of each column is, where its ring ends, and how long that is.
+    let mut places = [[0; 3]; WIDTH];
+    let mut wraps = false;
+    for (place, read) in places.iter_mut().zip(reads) {
+        let start = (sources[read.source as usize] + read.ring.offset) as usize;
+        let (row, left) = arena.stands.row(read.ring.turn, arena.after);
+        let (first, left) = (start + row as usize * WIDTH, left as usize);
+        *place = [first, first + left * WIDTH, (row as usize + left) * WIDTH];
+        wraps |= left < inputs.len();
+    }
+    if wraps {
+        for inputs in inputs {
+            for (input, [place, end, length]) in inputs.iter_mut().zip(&mut places) {
+                *input = arena.words[*place];
+                *place += WIDTH;
+                // No branch: where columns wrap differs from one to the next.
+                *place -= if place == end { *length } else { 0 };
             }
         }
-        inputs = later;
-        after += count as u32;
+        return;
+    }
+    let columns = places.map(|[place, ..]| &arena.words[place..].as_chunks::<WIDTH>().0[..inputs.len()]);
+    for (row, inputs) in inputs.iter_mut().enumerate() {
+        for (input, column) in inputs.iter_mut().zip(columns) {
+            *input = column[row][0];
+        }
     }
 }
 
@@ -460,7 +471,7 @@ pub(super) fn sent_frames(
             continue;
         }
         // Words of a ring are at equal distances up to where it wraps.
-        let (mut row, rows) = ((from - send.first) as u64 % u64::from(send.ring.rows), u64::from(send.ring.rows));
+        let (mut row, rows) = (u64::from(send.ring.row(from - send.first)), u64::from(send.ring.rows));
         let (mut metacycle, mut left) = (from, (to - from) as u64);
         while left > 0 {
             let count = left.min(rows - row);

@@ -6,18 +6,15 @@
 //! node is a short list of blocks and actors. So the calendar of a regular machine stays in the cache whatever its size.
 
 use super::extent::Extent;
-use super::window::{self, Window};
+use super::window::{self, Plan, Window};
 use super::{EngineError, check_words};
 use crate::app::App;
 use crate::ids::{ActorId, Id, IdVec, NodeId};
 use crate::machine::Link;
-use crate::program::{FrameId, PlannedFiring, ProductId, Program};
+use crate::program::{FrameId, PlannedFiring, ProductId, Program, Read};
 use crate::shard::{Partition, ShardId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-
-/// Up to so many words (32 MiB) rings may be larger than they must be, for the sake of speed.
-const ROUNDED_WORDS: u64 = 1 << 22;
 
 /// Rows up to this width are gathered whole.
 pub(super) const MOST_EVEN_WORDS: u64 = 8;
@@ -142,24 +139,32 @@ pub(super) struct CopyShape {
     pub(super) words: u32,
 }
 
-/// Where a product is: word w of activation a at `base` + (a mod `rows`) · `stride` + w.
+/// Where a product is: word w of activation a at `base` + ((a + `phase`) mod `rows`) · `stride` + w.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ring {
     pub(super) base: u32,
     pub(super) rows: u32,
     pub(super) stride: u32,
+    /// The row of activation 0.
+    pub(super) phase: u32,
 }
 
 impl Ring {
     /// Index of a word; activations before the first are initial tokens.
     #[inline]
     pub(super) fn at(self, activation: i64, word: u32) -> usize {
-        self.index(activation.rem_euclid(i64::from(self.rows)) as u32, word)
+        self.index(self.row(activation), word)
+    }
+
+    /// The row of an activation.
+    #[inline]
+    pub(super) fn row(self, activation: i64) -> u32 {
+        (activation + i64::from(self.phase)).rem_euclid(i64::from(self.rows)) as u32
     }
 
     /// The ring as an entry sees it that touches row m − `behind` in metacycle m, in the block that starts at `block`.
     fn seen_from(self, block: u32, behind: i64, turns: &mut Numbered<Turn>) -> RingShape {
-        let ahead = (-behind).rem_euclid(i64::from(self.rows)) as u32;
+        let ahead = self.row(-behind);
         let turn = turns.number(Turn { rows: self.rows, ahead });
         // Rings without words lie nowhere.
         RingShape { offset: self.base.saturating_sub(block), stride: self.stride, turn }
@@ -173,7 +178,7 @@ impl Ring {
 
     /// Indices of a word in `activation` and all later ones.
     pub(super) fn places(self, activation: i64, word: u32) -> Places {
-        Places { ring: self, word, row: activation.rem_euclid(i64::from(self.rows)) as u32 }
+        Places { ring: self, word, row: self.row(activation) }
     }
 }
 
@@ -199,21 +204,22 @@ impl Places {
 struct RingTable {
     /// Where each starts, and the position of its form.
     starts: Vec<(u32, u32)>,
-    /// Rows and words of a row.
-    forms: Vec<(u32, u32)>,
+    /// Rows, words of a row, and the row of activation 0.
+    forms: Vec<(u32, u32, u32)>,
 }
 
 impl RingTable {
     fn new(rings: &[Ring]) -> Self {
         let mut forms = Numbered::default();
-        let starts = rings.iter().map(|ring| (ring.base, forms.number((ring.rows, ring.stride)))).collect();
+        let form = |ring: &Ring| (ring.rows, ring.stride, ring.phase);
+        let starts = rings.iter().map(|ring| (ring.base, forms.number(form(ring)))).collect();
         Self { starts, forms: forms.list }
     }
 
     fn get(&self, place: usize) -> Ring {
         let (base, form) = self.starts[place];
-        let (rows, stride) = self.forms[form as usize];
-        Ring { base, rows, stride }
+        let (rows, stride, phase) = self.forms[form as usize];
+        Ring { base, rows, stride, phase }
     }
 
     fn bytes(&self) -> usize {
@@ -228,8 +234,12 @@ pub(super) struct Parts<'p, 'a> {
     pub(super) extent: &'p Extent,
     pub(super) partition: &'p Partition,
     pub(super) shard: ShardId,
-    /// Largest window that is allowed, in ticks.
-    pub(super) limit: i64,
+    /// Ticks that the shard may execute at once without waiting for others in a circle.
+    pub(super) reach: i64,
+    /// The largest window that is asked for, in ticks.
+    pub(super) window: Option<i64>,
+    /// Whether every frame is hashed or traced.
+    pub(super) frames_observed: bool,
     /// Whether an actor's firings must be observed in order.
     pub(super) observed: &'p dyn Fn(ActorId) -> bool,
 }
@@ -263,13 +273,9 @@ impl Layout {
     /// [`EngineError::Memory`] if there are too many words.
     pub(super) fn new(parts: &Parts<'_, '_>) -> Result<Self, EngineError> {
         let products = kept(parts);
-        let lives = lives(parts, &products);
-        let window = window::choose(parts);
-        let mut all = Rings::new(parts, &products, &lives, &window, true);
-        if all.words > ROUNDED_WORDS {
-            all = Rings::new(parts, &products, &lives, &window, false);
-        }
-        let Rings { rings, rows, words, .. } = all;
+        let plan = window::plan(parts);
+        let lives = lives(parts, &products, &plan.window);
+        let Rings { rings, rows, words, .. } = Rings::new(parts, &products, &lives, &plan);
         let mut layout = Self {
             nodes: Vec::new(),
             shapes: Vec::new(),
@@ -283,7 +289,7 @@ impl Layout {
             products,
             rings: RingTable::new(&rings),
             words: check_words("the words that are kept", words + MOST_EVEN_WORDS)?,
-            window,
+            window: plan.window,
         };
         let mut rows = rows.into_iter();
         let (mut known, mut turns) = (BTreeMap::new(), Numbered::default());
@@ -294,7 +300,6 @@ impl Layout {
         layout.nodes.shrink_to_fit();
         layout.sources.shrink_to_fit();
         layout.actors.shrink_to_fit();
-        layout.window.arrange(&layout.nodes, &layout.shapes, &layout.firings);
         Ok(layout)
     }
 
@@ -413,31 +418,49 @@ fn kept(parts: &Parts<'_, '_>) -> Vec<ProductId> {
 /// How long a product is used.
 #[derive(Clone, Copy, Default)]
 struct Life {
-    /// Ticks from its production to its last use here.
+    /// Ticks from its production to its last use here, that one included, even if it is executed late.
     ticks: i64,
     /// Most initial tokens that a reader sees in its place.
     lag: u32,
 }
 
-fn lives(parts: &Parts<'_, '_>, products: &[ProductId]) -> Vec<Life> {
+/// How long the products of a shard are used. That nodes run ahead of those that read their words is not in it: the plan of
+/// windows says by how much.
+fn lives(parts: &Parts<'_, '_>, products: &[ProductId], window: &Window) -> Vec<Life> {
     let program = parts.program;
+    let ticks = window.metacycles * program.metacycle;
     let mut lives = vec![Life::default(); products.len()];
-    let mut used = |product: ProductId, ticks: i64, lag: u32| {
+    let mut used = |product: ProductId, used: i64, late: i64, lag: u32| {
+        // Words of other shards are put in place for a window before any of it is executed.
+        let late = if parts.here(program.producer(product).node) { late } else { ticks };
         let life = &mut lives[place_of(products, product)];
-        life.ticks = life.ticks.max(ticks);
+        life.ticks = life.ticks.max(used.saturating_add(late));
         life.lag = life.lag.max(lag);
     };
     for node in parts.nodes() {
-        for (_, firing) in program.firings_on(node) {
-            for read in program.reads(firing) {
-                used(read.product, parts.distance(firing, read.product, read.lag), read.lag);
-            }
+        let own = |read: &Read| program.producer(read.product).node == node;
+        let firings = || program.firings_on(node).map(|(_, firing)| firing);
+        let reads = || firings().flat_map(|firing| program.reads(firing).iter().map(move |read| (firing, read)));
+        let distance = |(firing, read): (&PlannedFiring, &Read)| parts.distance(firing, read.product, read.lag);
+        let least = reads().filter(|(_, read)| own(read)).map(distance).min().unwrap_or(0);
+        // A node executes entry by entry what does not depend on each other.
+        let runs = (least / program.metacycle).clamp(1, window.runs);
+        for (firing, read) in reads() {
+            let late = if own(read) { runs * program.metacycle } else { 1 };
+            used(read.product, distance((firing, read)), late, read.lag);
         }
     }
     for (id, ends) in parts.frames() {
-        // A word in flight belongs to the state of its sender until it arrives.
         let frame = &program.frames[id];
-        used(frame.product, frame.sent.0 + ends.latency.0 - program.producer(frame.product).last.0, 0);
+        // Frames are looked at when the window is over, or the part of it after which they leave the shard.
+        let late = match parts.frames_observed {
+            true => ticks,
+            false if parts.here(ends.target) => 1,
+            false => ticks.min(parts.reach),
+        };
+        // A word in flight belongs to the state of its sender until it arrives.
+        let arrives = frame.sent.0 + ends.latency.0;
+        used(frame.product, arrives - program.producer(frame.product).last.0, late, 0);
     }
     lives
 }
@@ -449,8 +472,6 @@ struct Rings {
     /// By position of the firing.
     rows: Vec<Rows>,
     words: u64,
-    /// Whether rings have room for whole windows.
-    rounded: bool,
 }
 
 /// Where a firing writes, and what it writes twice.
@@ -460,17 +481,17 @@ struct Rows {
 }
 
 impl Rings {
-    /// Gives every firing rows for all activations that are alive while nodes are up to a window apart.
-    fn new(parts: &Parts<'_, '_>, products: &[ProductId], lives: &[Life], window: &Window, rounded: bool) -> Self {
+    /// Gives every firing rows for all activations that are alive at once.
+    fn new(parts: &Parts<'_, '_>, products: &[ProductId], lives: &[Life], plan: &Plan) -> Self {
         let program = parts.program;
-        let none = Ring { base: 0, rows: 1, stride: 0 };
-        let rings = vec![none; products.len()];
-        let mut all = Self { rings, rows: Vec::new(), words: 0, rounded };
-        for node in parts.nodes() {
+        let none = Ring { base: 0, rows: 1, stride: 0, phase: 0 };
+        let mut all = Self { rings: vec![none; products.len()], rows: Vec::new(), words: 0 };
+        for (node, &start) in parts.nodes().zip(&plan.starts) {
             for (_, firing) in program.firings_on(node) {
                 let first = firing.products.start;
                 let place = if firing.products.is_empty() { 0 } else { place_of(products, ProductId(first)) };
-                all.add(parts, firing, place..place + firing.products.len(), products, lives, window);
+                let ahead = (plan.rows[all.rows.len()], i64::from(start));
+                all.add(parts, firing, place..place + firing.products.len(), products, lives, ahead);
             }
         }
         let mut place = 0;
@@ -478,14 +499,15 @@ impl Rings {
             let firing = program.products[product].firing;
             let end = place + products[place..].partition_point(|&other| program.products[other].firing <= firing);
             if !parts.here(program.firings[firing].node) {
-                all.add_foreign(parts, &program.firings[firing], place..end, products, lives, window);
+                all.add_foreign(parts, &program.firings[firing], place..end, products, lives);
             }
             place = end;
         }
         all
     }
 
-    /// Adds a firing of this shard. Its rows hold its outputs as its behaviour writes them.
+    /// Adds a firing of this shard, of which so many rows are needed while nodes are apart, and whose longest runs start in
+    /// such a metacycle of the window. Its rows hold its outputs as its behaviour writes them.
     fn add(
         &mut self,
         parts: &Parts<'_, '_>,
@@ -493,7 +515,7 @@ impl Rings {
         places: Range<usize>,
         products: &[ProductId],
         lives: &[Life],
-        window: &Window,
+        (least, start): (i64, i64),
     ) {
         let mut columns = Vec::with_capacity(places.len());
         let mut copies = Vec::new();
@@ -513,7 +535,9 @@ impl Rings {
                 stride += product.words;
             }
         }
-        let ring = self.ring(parts, firing, &lives[places.clone()], window, stride);
+        let mut ring = self.ring(parts, firing, &lives[places.clone()], least, stride);
+        // Runs that start in row 0 seldom wrap.
+        ring.phase = ring.row(firing.last.0 / parts.program.metacycle - start);
         for (place, column) in places.zip(columns) {
             self.rings[place] = Ring { base: ring.base + column, ..ring };
         }
@@ -528,10 +552,9 @@ impl Rings {
         places: Range<usize>,
         products: &[ProductId],
         lives: &[Life],
-        window: &Window,
     ) {
         let stride = products[places.clone()].iter().map(|&product| parts.program.products[product].words).sum();
-        let ring = self.ring(parts, firing, &lives[places.clone()], window, stride);
+        let ring = self.ring(parts, firing, &lives[places.clone()], 1, stride);
         let mut column = 0;
         for place in places {
             self.rings[place] = Ring { base: ring.base + column, ..ring };
@@ -539,21 +562,13 @@ impl Rings {
         }
     }
 
-    /// A ring of rows of `stride` words, for activations of `firing` that live as long as `lives` say.
-    fn ring(
-        &mut self,
-        parts: &Parts<'_, '_>,
-        firing: &PlannedFiring,
-        lives: &[Life],
-        window: &Window,
-        stride: u32,
-    ) -> Ring {
-        let ticks = lives.iter().map(|life| life.ticks).max().unwrap_or(0);
+    /// A ring of at least `least` rows of `stride` words, for activations of `firing` that live as long as `lives` say.
+    fn ring(&mut self, parts: &Parts<'_, '_>, firing: &PlannedFiring, lives: &[Life], least: i64, stride: u32) -> Ring {
+        let ticks = lives.iter().map(|life| life.ticks).max().unwrap_or(1);
         let lag = lives.iter().map(|life| i64::from(life.lag)).max().unwrap_or(0);
-        let alive = (ticks.saturating_add(window.ticks - 1) / parts.program.metacycle).saturating_add(1);
-        // All initial tokens are there from the start. Where whole windows fit, a run of firings seldom wraps.
-        let whole = if self.rounded { window.metacycles } else { 1 };
-        let alive = alive.max(lag).saturating_add(whole - 1) / whole * whole;
+        let alive = ((ticks - 1) / parts.program.metacycle).saturating_add(1);
+        // All initial tokens are there from the start.
+        let alive = alive.max(lag).max(least);
         // No more than are ever there: all activations and the initial tokens before them.
         let all = parts.extent.activations(firing.place).saturating_add(lag).max(1);
         let rows = if stride == 0 { 1 } else { alive.clamp(1, all) };
@@ -561,7 +576,7 @@ impl Rings {
         self.words = self.words.saturating_add((rows as u64).saturating_mul(u64::from(stride)));
         // What does not fit 32 bits is refused before it is used.
         let rows = u32::try_from(rows).unwrap_or(u32::MAX);
-        Ring { base: u32::try_from(base).unwrap_or(u32::MAX), rows, stride }
+        Ring { base: u32::try_from(base).unwrap_or(u32::MAX), rows, stride, phase: 0 }
     }
 }
 

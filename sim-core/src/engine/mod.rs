@@ -2,8 +2,8 @@
 //!
 //! Time and memory are proportional to what the calendars do, never to ticks. A [`Shard`] executes some of the nodes, window
 //! by window; [`Engine`] drives one shard, or one per thread, and puts together what they observe. The data goes
-//! `layout` (where words are kept, who does what) → `window` (how many ticks at once) → `hot` (the loop) → `observe`,
-//! `epoch` (digests).
+//! `window` (in which order nodes are visited, and how far each goes) → `layout` (where words are kept, who does what) → `hot`
+//! (the loop) → `observe`, `epoch` (digests).
 
 mod epoch;
 mod extent;
@@ -269,7 +269,7 @@ impl<'a> Engine<'a> {
     /// How far the run is; after a panic, the start of the window in which it happened.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let tick = self.shards.iter().map(Shard::position).min().expect("there is a shard");
+        let tick = self.shards.iter().map(Shard::executed).min().expect("there is a shard");
         Progress { tick, end: self.extent.end, done: self.metacycle == self.extent.metacycles() }
     }
 

@@ -89,7 +89,7 @@ pub(super) fn stage<'a>(
             hashed: options.digest == DigestLevel::State && app.outputs(id).is_empty(),
         });
     }
-    let runs = layout.window.metacycles as u64;
+    let runs = layout.window.metacycles.min(layout.window.runs) as u64;
     let most = |words: fn(&super::layout::FiringShape) -> u32| {
         runs * u64::from(layout.firings.iter().map(words).max().unwrap_or(0))
     };

@@ -61,6 +61,8 @@ struct Kept {
     offset: u32,
     rows: u32,
     stride: u32,
+    /// The row of activation 0.
+    phase: u32,
 }
 
 /// Who reads a site.
@@ -177,8 +179,8 @@ impl Sites {
     }
 
     fn ring(&self, node: &NodeSites, kept: Kept) -> Ring {
-        let Kept { block, offset, rows, stride } = kept;
-        Ring { base: self.blocks[(node.blocks + block) as usize] + offset, rows, stride }
+        let Kept { block, offset, rows, stride, phase } = kept;
+        Ring { base: self.blocks[(node.blocks + block) as usize] + offset, rows, stride, phase }
     }
 
     /// Bytes of the lists.
@@ -300,8 +302,8 @@ impl<'p> Draft<'p> {
 
     fn kept(&mut self, product: ProductId, word: u32) -> Kept {
         let block = self.layout.block(self.program.producer(product).node);
-        let Ring { base, rows, stride } = self.layout.ring(product);
-        Kept { block: self.blocks.number(block), offset: base + word - block, rows, stride }
+        let Ring { base, rows, stride, phase } = self.layout.ring(product);
+        Kept { block: self.blocks.number(block), offset: base + word - block, rows, stride, phase }
     }
 
     /// Finds the readers of every word, and forgets words without any.
@@ -326,7 +328,7 @@ impl<'p> Draft<'p> {
     /// Equal for nodes that can share a shape.
     fn key(&self) -> Vec<u64> {
         let pair = |a: u32, b: u32| u64::from(a) << 32 | u64::from(b);
-        let kept = |kept: Kept| [pair(kept.block, kept.offset), pair(kept.rows, kept.stride)];
+        let kept = |kept: Kept| [pair(kept.block, kept.offset), pair(kept.rows, kept.stride), kept.phase.into()];
         let mut key = vec![pair(narrow(self.sites.len()), narrow(self.readers.len()))];
         for &Site { kept: at, address, written, place, readers } in &self.sites {
             key.extend(kept(at));

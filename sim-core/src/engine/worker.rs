@@ -54,9 +54,12 @@ pub struct Shard<'a> {
     settled: Tick,
     /// The tick before which the frames of this shard's nodes are sent.
     sent_before: Tick,
-    /// The next window: its metacycle and part.
+    /// The tick before which they are hashed and traced, where they are.
+    seen_before: Tick,
+    /// The metacycle in which the present window starts, or the next one.
     metacycle: i64,
-    part: usize,
+    /// The next part of the present window, and the metacycle before which that ends.
+    under_way: Option<(usize, i64)>,
     failed: Option<FiringPanic>,
 }
 
@@ -175,7 +178,9 @@ impl<'a> Shard<'a> {
             extent,
             partition,
             shard: id,
-            limit: options.window.into_iter().chain(reach(cuts, id)).min().map_or(i64::MAX, |window| window.0),
+            reach: options.window.into_iter().chain(reach(cuts, id)).min().map_or(i64::MAX, |ticks| ticks.0.max(1)),
+            window: options.window.map(|window| window.0),
+            frames_observed: options.digest == DigestLevel::Events || options.trace,
             observed: &|actor| observed[actor],
         };
         let layout = Layout::new(&parts)?;
@@ -197,7 +202,6 @@ impl<'a> Shard<'a> {
         let outgoing = cuts.iter().filter(|cut| cut.from() == id);
         let export =
             |cut: &Cut| Export { places: places(cut), cut: cut.clone(), cursor: Cursor::default(), words: Vec::new() };
-        let events = options.digest == DigestLevel::Events || options.trace;
         let taps = stage.watch.taps.iter().enumerate();
         Ok(Self {
             spread: taps.filter(|(_, tap)| tap.is_spread()).map(|(position, _)| position).collect(),
@@ -209,27 +213,36 @@ impl<'a> Shard<'a> {
             epoch_metacycles: crate::digest::epoch_ticks(program.metacycle) / program.metacycle,
             imports: incoming.iter().map(import).collect(),
             exports: outgoing.map(export).collect(),
-            sends: if events { setup::sends(&parts, &layout) } else { Vec::new() },
+            sends: if parts.frames_observed { setup::sends(&parts, &layout) } else { Vec::new() },
             activity: setup::activity(&parts, &layout),
             epochs: Epochs::new(program, &layout, options.digest),
             closed: Vec::new(),
             due: None,
             settled: Tick(0),
             sent_before: Tick(0),
+            seen_before: Tick(0),
             extent: extent.clone(),
             layout,
             stage,
             metacycle: 0,
-            part: 0,
+            under_way: None,
             failed: None,
         })
     }
 
-    /// The first tick in which a firing may end that is not executed yet.
+    /// The first tick in which a firing may end that is not executed yet; within a window, one whose words others wait for.
     #[must_use]
     pub fn position(&self) -> Tick {
-        let start = self.layout.window.parts[self.part].start;
-        Tick(self.metacycle.saturating_mul(self.program.metacycle).saturating_add(start)).min(self.extent.end)
+        let ahead = self.under_way.map_or(0, |(part, end)| {
+            self.layout.window.parts[part].start.min((end - self.metacycle) * self.program.metacycle)
+        });
+        Tick(self.executed().0.saturating_add(ahead)).min(self.extent.end)
+    }
+
+    /// The tick before which everything is executed: the start of the present window.
+    #[must_use]
+    pub(super) fn executed(&self) -> Tick {
+        Tick(self.metacycle.saturating_mul(self.program.metacycle)).min(self.extent.end)
     }
 
     /// The tick at which the run ends.
@@ -260,13 +273,13 @@ impl<'a> Shard<'a> {
         self.exports.iter().map(|export| &export.cut)
     }
 
-    /// Ticks that are executed at once, at most.
+    /// Ticks of a window: between two moments at which all nodes stand at the same tick.
     #[must_use]
     pub fn window(&self) -> i64 {
-        self.layout.window.ticks
+        self.layout.window.metacycles.saturating_mul(self.program.metacycle)
     }
 
-    /// Metacycles that are executed at once, at most.
+    /// The same in metacycles.
     pub(super) fn window_metacycles(&self) -> u64 {
         self.layout.window.metacycles.unsigned_abs()
     }
@@ -330,8 +343,9 @@ impl<'a> Shard<'a> {
 
     /// Whether everything is sent that is due before metacycle `limit`.
     pub(super) fn has_sent(&self, limit: i64) -> bool {
-        let limit = limit.min(self.extent.metacycles()).saturating_mul(self.program.metacycle);
-        (self.exports.is_empty() && self.sends.is_empty()) || self.sent_before.0 >= limit.min(self.extent.end.0)
+        let limit = limit.min(self.extent.metacycles()).saturating_mul(self.program.metacycle).min(self.extent.end.0);
+        (self.exports.is_empty() || self.sent_before.0 >= limit)
+            && (self.sends.is_empty() || self.seen_before.0 >= limit)
     }
 
     /// The ends of epochs that were reached since the last call.
@@ -365,7 +379,7 @@ impl<'a> Shard<'a> {
         if self.metacycle >= limit {
             return None;
         }
-        if self.part == 0 && !self.active() {
+        if self.under_way.is_none() && !self.active() {
             // Passing over metacycles in which nothing happens needs nothing and sends nothing.
             return Some(self.position());
         }
@@ -373,8 +387,9 @@ impl<'a> Shard<'a> {
         self.allows(&window).then_some(window.needs)
     }
 
-    /// Executes one window, but none that starts in metacycle `limit` or later. Returns whether anything was done; if not,
-    /// words are missing, or the limit or the end is reached.
+    /// Executes a part of a window, but of none that starts in metacycle `limit` or later; one that was begun goes on to the
+    /// end that it was begun with. Returns whether anything was done; if not, words are missing, or the limit or the end is
+    /// reached.
     ///
     /// # Errors
     /// A panic in a user's firing; then the run is over.
@@ -397,7 +412,7 @@ impl<'a> Shard<'a> {
         if self.metacycle >= limit {
             return Ok(false);
         }
-        if self.part == 0 && !self.active() {
+        if self.under_way.is_none() && !self.active() {
             self.skip_to(limit);
             return Ok(true);
         }
@@ -414,24 +429,25 @@ impl<'a> Shard<'a> {
         Ok(true)
     }
 
-    /// The next window, which ends before metacycle `limit` does.
+    /// What is executed next: a part of the window that is under way, or of one that ends before metacycle `limit` does.
     fn window_to(&self, limit: i64) -> Next {
         let window = &self.layout.window;
-        let epoch = (self.metacycle / self.epoch_metacycles + 1) * self.epoch_metacycles;
-        let (metacycles, part) = match window.parts.get(self.part + 1) {
-            Some(_) => (self.metacycle..self.metacycle + 1, self.part + 1),
-            None => {
-                // Rings have room for whole windows: those that start where one does seldom wrap within.
-                let end = (self.metacycle / window.metacycles + 1) * window.metacycles;
-                (self.metacycle..end.min(epoch).min(limit).max(self.metacycle + 1), 0)
-            }
-        };
-        let after = if part == 0 { metacycles.end } else { metacycles.start };
-        let length = self.program.metacycle;
-        let end = Tick(after * length + window.parts[part].start).min(self.extent.end);
-        let needs = Tick((metacycles.end - 1) * length + window.parts[self.part].end).min(end);
-        let closes = part == 0 && self.closes(after, limit);
-        Next { metacycles, part: self.part, needs, end, after: (after, part), closes }
+        let (part, end) = self.under_way.unwrap_or_else(|| {
+            // Rings have room for whole windows: those that start where one does seldom wrap within.
+            let end = (self.metacycle / window.metacycles + 1) * window.metacycles;
+            let epoch = (self.metacycle / self.epoch_metacycles + 1) * self.epoch_metacycles;
+            // Where nobody asks for the state between, a shard without neighbours passes over epochs.
+            let stops = self.level != DigestLevel::Off || window.parts.len() > 1;
+            (0, end.min(if stops { epoch } else { end }).min(limit).max(self.metacycle + 1))
+        });
+        let ticks = (end - self.metacycle) * self.program.metacycle;
+        let start = self.executed().0;
+        let needs = Tick(start + window.parts[part].end.min(ticks)).min(self.extent.end);
+        // A window that is cut short has no ticks for its last parts, but in them nodes catch up that were left behind.
+        let whole = window.parts.len();
+        let parts = if window.parts[part].start < ticks { part..part + 1 } else { part..whole };
+        let closes = parts.end == whole && self.closes(end, limit);
+        Next { parts, metacycles: self.metacycle..end, needs, closes }
     }
 
     /// Whether an epoch ends at the start of `metacycle`. Without a run digest only whoever stops there wants to know.
@@ -454,30 +470,38 @@ impl<'a> Shard<'a> {
         for import in &mut self.imports {
             import.place(window.needs, &mut self.stage.words);
         }
-        let visits = self.layout.window.visits(window.part);
+        let (visits, metacycles) = (self.layout.window.visits(window.parts.clone()), window.metacycles.clone());
         let length = self.program.metacycle;
-        let events = self.level == DigestLevel::Events || self.stage.watch.trace.is_some();
-        let run = if events { hot::run::<true> } else { hot::run::<false> };
-        run(&self.layout, visits, window.metacycles.clone(), length, &mut self.stage);
+        if self.level == DigestLevel::Events || self.stage.watch.trace.is_some() {
+            hot::run::<true>(&self.layout, visits, metacycles, length, &mut self.stage);
+        } else {
+            hot::run::<false>(&self.layout, visits, metacycles, length, &mut self.stage);
+        }
         self.epochs.disturb();
-        (self.metacycle, self.part) = window.after;
+        if window.parts.end < self.layout.window.parts.len() {
+            self.under_way = Some((window.parts.end, window.metacycles.end));
+        } else {
+            (self.under_way, self.metacycle) = (None, window.metacycles.end);
+        }
         self.settle();
-        self.due = window.closes.then_some(window.end);
+        self.due = window.closes.then_some(self.executed());
     }
 
     /// Sends everything that is known: what the nodes send before the next firing, as far as the words that they only relay
     /// have come in. Returns whether that is more than before.
     pub(super) fn settle(&mut self) -> bool {
         let known = |import: &Import| import.sent_before.0.saturating_add(import.cut.lookahead().0);
-        let horizon = self.imports.iter().map(known).min().unwrap_or(i64::MAX);
-        let limit = Tick(horizon).min(self.position());
-        if limit <= self.sent_before {
+        let horizon = Tick(self.imports.iter().map(known).min().unwrap_or(i64::MAX));
+        let (sent, seen) = (horizon.min(self.position()), horizon.min(self.executed()));
+        if sent <= self.sent_before && (self.sends.is_empty() || seen <= self.seen_before) {
             return false;
         }
+        let limit = sent.max(self.sent_before);
         self.imports.iter_mut().for_each(|import| import.place(limit, &mut self.stage.words));
-        if !self.sends.is_empty() {
-            let ticks = self.sent_before..limit;
+        if !self.sends.is_empty() && seen > self.seen_before {
+            let ticks = self.seen_before..seen;
             hot::sent_frames(&self.sends, &self.layout, ticks, self.program.metacycle, &mut self.stage);
+            self.seen_before = seen;
         }
         for export in &mut self.exports {
             let Export { cut, places, cursor, words } = export;
@@ -551,16 +575,13 @@ impl<'a> Shard<'a> {
     }
 }
 
-/// A window about to be executed.
+/// What of a window is about to be executed.
 struct Next {
+    parts: Range<usize>,
+    /// Those of the window.
     metacycles: Range<i64>,
-    part: usize,
-    /// The tick after its last firings.
+    /// The tick after the last one for which words are needed.
     needs: Tick,
-    /// The first tick in which a firing may end after it.
-    end: Tick,
-    /// Metacycle and part of the window after it.
-    after: (i64, usize),
     /// Whether an epoch ends with it.
     closes: bool,
 }

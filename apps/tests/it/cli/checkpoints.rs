@@ -179,7 +179,7 @@ fn a_full_disk_ends_the_run() {
 }
 
 /// Iterations of a run that takes some seconds.
-const SECONDS: u64 = 2000;
+const SECONDS: u64 = 6000;
 
 #[test]
 fn an_interrupted_run_says_how_to_go_on() {

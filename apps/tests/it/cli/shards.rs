@@ -201,8 +201,8 @@ fn a_launcher_says_how_long_to_wait() {
 /// A shard that stands still for three seconds changes nothing.
 #[test]
 fn a_pause_leaves_no_trace() {
-    let words = "--app cd2dat --machine torus:4x4 -n 2000";
-    let mut shards = Shards::start("shards_pause_digest", 3, "-n 2000");
+    let words = "--app cd2dat --machine torus:4x4 -n 6000";
+    let mut shards = Shards::start("shards_pause_digest", 3, "-n 6000");
     let one = succeed(&format!("run {words}"), &shards.folder);
     shards.under_way();
     shards.signal(1, Signal::SIGSTOP);

@@ -18,7 +18,7 @@ impl Shard<'_> {
     #[must_use]
     pub fn at_epoch_end(&self) -> Option<Tick> {
         let within = self.metacycle < self.extent.metacycles() && self.metacycle % self.epoch_metacycles == 0;
-        let stands = self.part == 0 && self.due.is_none() && self.settled == self.position();
+        let stands = self.under_way.is_none() && self.due.is_none() && self.settled == self.position();
         (within && stands).then_some(self.settled)
     }
 
@@ -75,7 +75,7 @@ impl Shard<'_> {
         self.restore_links(state)?;
         self.restore_channels(state)?;
         self.metacycle = state.tick.0 / self.program.metacycle;
-        (self.settled, self.sent_before) = (state.tick, state.tick);
+        (self.settled, self.sent_before, self.seen_before) = (state.tick, state.tick, state.tick);
         let places = |cut: &Cut| -> Vec<Places> {
             let frames = cut.frames().iter().map(|frame| &self.program.frames[frame.frame]);
             let sent = |frame: &Frame| self.extent.before(frame.sent, frame.place, state.tick);
