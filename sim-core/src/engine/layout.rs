@@ -34,7 +34,7 @@ pub(super) struct Layout {
     /// Actors, by node.
     pub(super) actors: Vec<ActorId>,
     /// Products that are kept here, ascending, and their rings.
-    products: Vec<ProductId>,
+    products: Stretches,
     rings: RingTable,
     /// Where the block of every node starts, if anything of it is kept here.
     blocks: IdVec<NodeId, u32>,
@@ -227,6 +227,25 @@ impl RingTable {
     }
 }
 
+/// An ascending list of products, as stretches of consecutive ones: the first of each, and its place in the list. Products are
+/// numbered by node, so that there are few stretches.
+struct Stretches(Vec<(ProductId, u32)>);
+
+impl Stretches {
+    fn new(products: &[ProductId]) -> Self {
+        let listed = (0_u32..).zip(products);
+        let begins = |place: u32| place == 0 || products[place as usize - 1].0 + 1 < products[place as usize].0;
+        Self(listed.filter(|&(place, _)| begins(place)).map(|(place, &product)| (product, place)).collect())
+    }
+
+    /// The place of a product that is listed.
+    fn place_of(&self, product: ProductId) -> usize {
+        let after = self.0.partition_point(|&(first, _)| first <= product);
+        let (first, place) = self.0[after - 1];
+        (place + product.0 - first.0) as usize
+    }
+}
+
 /// What a layout is made from.
 pub(super) struct Parts<'p, 'a> {
     pub(super) app: &'a App,
@@ -286,7 +305,7 @@ impl Layout {
             sources: Vec::new(),
             actors: Vec::new(),
             blocks: blocks(parts.program, &products, &rings),
-            products,
+            products: Stretches::new(&products),
             rings: RingTable::new(&rings),
             words: check_words("the words that are kept", words + MOST_EVEN_WORDS)?,
             window: plan.window,
@@ -305,7 +324,7 @@ impl Layout {
 
     /// The ring of a product that is kept here.
     pub(super) fn ring(&self, product: ProductId) -> Ring {
-        self.rings.get(place_of(&self.products, product))
+        self.rings.get(self.products.place_of(product))
     }
 
     /// Where the block of a node starts of which a product is kept here.
@@ -323,7 +342,7 @@ impl Layout {
             + size_of_val(&*self.turns)
             + size_of_val(&*self.sources)
             + size_of_val(&*self.actors)
-            + size_of_val(&*self.products)
+            + size_of_val(&*self.products.0)
             + self.rings.bytes()
             + self.words * size_of::<u64>()
             + self.window.bytes()

@@ -94,6 +94,7 @@ pub(super) fn stage<'a>(
         runs * u64::from(layout.firings.iter().map(words).max().unwrap_or(0))
     };
     let nodes = layout.nodes.len();
+    let hashed = if actors.iter().any(|slot| slot.hashed) { nodes } else { 0 };
     Ok(Stage {
         words,
         inputs: zeros("the inputs of a run of firings", most(|firing| firing.input_words))?,
@@ -103,7 +104,7 @@ pub(super) fn stage<'a>(
         boxes,
         watch: Watch {
             taps,
-            consumed: vec![None; if options.digest == DigestLevel::State { nodes } else { 0 }],
+            consumed: vec![None; hashed],
             events: vec![EventHash::default(); if options.digest == DigestLevel::Events { nodes } else { 0 }],
             trace: options.trace.then(Vec::new),
         },

@@ -119,11 +119,13 @@ pub(super) fn plan(parts: &Parts<'_, '_>) -> Plan {
     }
     // Where most rings go round a whole number of times, every window finds them as the first one did.
     let rows = best.middle_rows();
-    match best.window.metacycles / rows * rows {
-        0 => best,
-        metacycles if metacycles == best.window.metacycles => best,
-        metacycles => Walk::new(&waits, metacycles).plan(parts),
+    let metacycles = best.window.metacycles / rows * rows;
+    if metacycles > 0 && metacycles < best.window.metacycles {
+        // Plans of large machines are large.
+        drop(best);
+        best = Walk::new(&waits, metacycles).plan(parts);
     }
+    best
 }
 
 impl Plan {

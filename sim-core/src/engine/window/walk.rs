@@ -78,6 +78,7 @@ impl<'n> Walk<'n> {
         let words = self.rows.iter().zip(&waits.words).map(|(&rows, &words)| rows as u64 * u64::from(words)).sum();
         let starts = self.starts();
         let spans = self.spans.list;
+        self.visits.shrink_to_fit();
         let window = Window { metacycles: self.metacycles, runs: waits.runs, parts: list, visits: self.visits, spans };
         Plan { window, rows: self.rows, starts, words }
     }
