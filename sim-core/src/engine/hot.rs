@@ -428,7 +428,11 @@ fn gather_rows<const WIDTH: usize>(reads: &[ReadShape], sources: &[u32], arena: 
         }
         return;
     }
-    let columns = places.map(|[place, ..]| &arena.words[place..].as_chunks::<WIDTH>().0[..inputs.len()]);
+    let count = inputs.len();
+    let mut columns: [&[[u64; WIDTH]]; WIDTH] = [&[]; WIDTH];
+    for (column, [place, ..]) in columns.iter_mut().zip(places) {
+        *column = &arena.words[place..].as_chunks().0[..count];
+    }
     for (row, inputs) in inputs.iter_mut().enumerate() {
         for (input, column) in inputs.iter_mut().zip(columns) {
             *input = column[row][0];
