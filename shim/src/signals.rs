@@ -41,6 +41,11 @@ impl Signals {
         signals
     }
 
+    /// Those that are held back, ignored, and caught.
+    pub(crate) fn sets(self) -> [u64; 3] {
+        [self.blocked, self.ignored, self.caught]
+    }
+
     /// Whether one is about to be delivered that the program notices: it has a handler, or ends.
     pub(crate) fn interrupt(self) -> bool {
         let deliverable = self.pending & !self.blocked & !self.ignored;

@@ -169,6 +169,8 @@ pub struct Switches {
     pub sorted_directories: bool,
     /// Time stamps, inodes and devices of files are the same in every run.
     pub plain_files: bool,
+    /// What `/proc` counts for processes is the same in every run.
+    pub plain_processes: bool,
     /// The program sees one processor.
     pub one_processor: bool,
     /// Processes are numbered in a namespace of their own.
@@ -204,6 +206,7 @@ impl Default for Switches {
             single_runner: true,
             sorted_directories: true,
             plain_files: true,
+            plain_processes: true,
             one_processor: true,
             own_processes: true,
             own_name: true,

@@ -39,11 +39,16 @@ impl Kernel {
                 let content = self.identifiers.identifier();
                 Ok(Flow::InstallFile { file: sys::process::file_with(content.as_bytes())?, close_on_exec })
             }
+            Policy::Process(_) if !self.config.switches.plain_processes => {
+                Ok(Flow::Native(After::Open { close_on_exec, flags }))
+            }
+            Policy::Content(_) | Policy::Process(_) if flags & libc::O_ACCMODE != libc::O_RDONLY => Err(Errno::EACCES),
             Policy::Content(content) => {
-                if flags & libc::O_ACCMODE != libc::O_RDONLY {
-                    return Err(Errno::EACCES);
-                }
                 let content = content.text(&self.config, self.times());
+                Ok(Flow::InstallFile { file: sys::process::file_with(content.as_bytes())?, close_on_exec })
+            }
+            Policy::Process(about) => {
+                let content = self.about_process(caller, about)?;
                 Ok(Flow::InstallFile { file: sys::process::file_with(content.as_bytes())?, close_on_exec })
             }
         }

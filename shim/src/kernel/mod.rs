@@ -20,6 +20,7 @@ mod paths;
 mod pipes;
 mod poll;
 mod processes;
+mod procfs;
 mod sockets;
 mod status;
 mod streams;

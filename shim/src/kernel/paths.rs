@@ -1,9 +1,10 @@
 //! What is behind a path, and what files are called by numbers.
 //!
 //! Files of the host are as they are. Those that would tell of the host, or of the moment, are replaced by content that is
-//! the same in every run; the rest of `/proc` and `/sys` is absent.
+//! the same in every run; the rest of `/proc` and `/sys` is absent. What is about processes is in [`super::procfs`].
 
 use super::Config;
+use super::procfs::{About, ProcessPath, process_path};
 use crate::time::{Nanos, Times};
 use std::collections::BTreeMap;
 
@@ -22,6 +23,8 @@ pub(super) enum Policy {
     Identifier,
     /// A file of ours.
     Content(Content),
+    /// A file of ours about a process.
+    Process(About),
 }
 
 /// Files of ours.
@@ -106,12 +109,10 @@ pub(super) fn policy(path: &[u8]) -> Policy {
         "/sys/kernel/mm/transparent_hugepage/enabled" => Policy::Content(Content::Maximum("always madvise [never]")),
         "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size" => Policy::Content(Content::Maximum("2097152")),
         "/proc" | "/proc/" | "/sys" | "/sys/" | "/proc/filesystems" => Policy::Host,
-        _ => match path.strip_prefix("/proc/") {
-            Some(rest) if rest.starts_with("self/") || rest == "self" || rest.starts_with("thread-self") => {
-                Policy::Host
-            }
-            Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => Policy::Host,
-            Some(_) => Policy::Absent,
+        _ => match path.strip_prefix("/proc/").map(process_path) {
+            Some(Some(ProcessPath::Host)) => Policy::Host,
+            Some(Some(ProcessPath::About(about))) => Policy::Process(about),
+            Some(Some(ProcessPath::Absent) | None) => Policy::Absent,
             None if path.starts_with("/sys/") => Policy::Absent,
             None => Policy::Host,
         },

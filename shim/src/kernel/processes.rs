@@ -24,6 +24,8 @@ pub(crate) struct Process {
     pub(crate) memory: Rc<Memory>,
     pub(crate) fds: FdTable,
     pub(crate) parent: Option<Pid>,
+    /// When it began, as its clocks count.
+    pub(super) started: Nanos,
     /// As the program knows it.
     pub(crate) number: i32,
     pub(crate) time_page: Option<TimePage>,
@@ -185,6 +187,7 @@ impl Kernel {
             memory: Rc::new(memory),
             fds,
             parent: None,
+            started: self.times().monotonic,
             number,
             time_page: None,
             shown: None,
@@ -216,6 +219,7 @@ impl Kernel {
                 memory: memory.map_or_else(|| Rc::clone(&parent.memory), Rc::new),
                 fds,
                 parent: Some(caller.pid),
+                started: self.times().monotonic,
                 number,
                 time_page: parent.time_page,
                 shown: parent.shown,

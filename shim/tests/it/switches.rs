@@ -137,6 +137,12 @@ fn what_is_known_of_files() {
     assert_ne!(with_file(false), with_file(false));
 }
 
+/// What the host counts for a process: memory, time, switches.
+#[test]
+fn what_is_known_of_processes() {
+    check("process-files", |switches| switches.plain_processes = false);
+}
+
 /// How full the host's disk is.
 #[test]
 fn what_is_known_of_file_systems() {

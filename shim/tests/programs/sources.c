@@ -40,6 +40,14 @@ static void file(const char *path) {
     hex(bytes, length < 0 ? 0 : (size_t)length);
 }
 
+static void text(const char *path) {
+    char bytes[4096];
+    int fd = open(path, O_RDONLY);
+    ssize_t length = read(fd, bytes, sizeof bytes);
+    if (length > 0) fwrite(bytes, 1, (size_t)length, stdout);
+    close(fd);
+}
+
 /* A function of the vDSO, looked up as a loader does; NULL if this kernel has none such. */
 static void *vdso(const char *wanted) {
     const char *base = (const char *)getauxval(AT_SYSINFO_EHDR);
@@ -188,6 +196,11 @@ int main(int argc, char **argv) {
         struct stat status;
         stat("b", &status);
         printf("%ld %ld %ld\n", (long)status.st_dev, (long)status.st_ino, (long)status.st_mtim.tv_nsec);
+    } else if (!strcmp(what, "process-files")) {
+        text("/proc/self/stat");
+        text("/proc/thread-self/status");
+        text("/proc/self/statm");
+        text("/proc/self/cgroup");
     } else if (!strcmp(what, "file-system")) {
         struct statfs status;
         statfs(".", &status);
