@@ -24,6 +24,8 @@ pub(super) struct Waits {
     pub(super) exports: bool,
     /// Nodes that make words for other shards, ascending.
     pub(super) exporters: Vec<u32>,
+    /// By node: whether it makes words for other shards, or reads theirs.
+    pub(super) at_the_edge: Vec<bool>,
     /// By node: who waits for its words.
     pub(super) readers: Csr<NodeId, u32>,
     /// By node: how many firings it executes while words go to a neighbour and back.
@@ -56,6 +58,7 @@ impl Waits {
             runs: 1,
             exports: false,
             exporters: Vec::new(),
+            at_the_edge: vec![false; parts.nodes().count()],
             readers: Csr::from_rows(std::iter::empty::<[u32; 0]>()),
             turns: Vec::new(),
             firsts: Vec::new(),
@@ -72,12 +75,15 @@ impl Waits {
         }
         waits.nodes.push(waits.slots.len() as u32);
         waits.runs = (RUN_WORDS / most).clamp(1, WINDOW_METACYCLES.into());
-        for node in parts.nodes() {
+        for (number, node) in (0..).zip(parts.nodes()) {
             for (_, firing) in program.firings_on(node) {
                 let start = waits.list.len();
                 waits.firings.push(start as u32);
                 for read in program.reads(firing) {
                     let producer = program.producer(read.product);
+                    if !parts.here(producer.node) {
+                        waits.at_the_edge[number] = true;
+                    }
                     if producer.node == node || !parts.here(producer.node) {
                         continue;
                     }
@@ -100,6 +106,7 @@ impl Waits {
         waits.exports = crossing().next().is_some();
         waits.exporters.sort_unstable();
         waits.exporters.dedup();
+        waits.exporters.iter().for_each(|&node| waits.at_the_edge[node as usize] = true);
         waits.meet();
         waits
     }
@@ -158,6 +165,7 @@ impl Waits {
             runs: WINDOW_METACYCLES.into(),
             exports: false,
             exporters: Vec::new(),
+            at_the_edge: vec![false; count],
             readers: Csr::from_rows(std::iter::empty::<[u32; 0]>()),
             turns: Vec::new(),
             firsts: Vec::new(),

@@ -11,6 +11,7 @@ use super::{Part, Plan, Span, Visit, Window};
 use crate::ids::NodeId;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 
 /// A plan in the making.
 ///
@@ -20,7 +21,7 @@ pub(super) struct Walk<'n> {
     metacycles: i64,
     /// By node: how far it is.
     done: Vec<i64>,
-    /// Ticks of the window beyond which no node goes yet.
+    /// Ticks of the window beyond which no node at the edge goes yet.
     bound: i64,
     rows: Vec<i64>,
     visits: Vec<Visit>,
@@ -64,7 +65,8 @@ impl<'n> Walk<'n> {
                 }
                 // Even if there is nothing to visit: this is when what is sent before it leaves, and may be overwritten.
                 list.push(self.part(&list, start, end));
-                self.sweep();
+                let swept = |part: usize| (part * waits.len() / bounds.len()) as u32;
+                self.sweep(swept(number)..swept(number + 1));
                 list.push(self.part(&list, self.bound, end));
                 list.pop_if(|others| others.visits.is_empty());
             }
@@ -104,7 +106,7 @@ impl<'n> Walk<'n> {
 
     /// Takes all nodes to the end of the window.
     fn finish(&mut self) {
-        self.sweep();
+        self.sweep(0..self.waits.len() as u32);
         for node in 0..self.waits.len() as u32 {
             while self.done[node as usize] < self.end_of(node) {
                 let target = self.done[node as usize] + self.waits.turns[node as usize];
@@ -114,15 +116,15 @@ impl<'n> Walk<'n> {
         }
     }
 
-    /// Visits whoever is ready, and again those before them who are ready then.
-    fn sweep(&mut self) {
+    /// Visits whoever of `nodes` is ready, and again those before them who are ready then.
+    fn sweep(&mut self, nodes: Range<u32>) {
         self.visit_candidates();
-        for node in 0..self.waits.len() as u32 {
+        for node in nodes.clone() {
             self.swept = node;
             self.visit_if_ready(node);
             self.visit_candidates();
         }
-        self.swept = self.waits.len() as u32;
+        self.swept = nodes.end;
     }
 
     /// Those of them who are ready.
@@ -170,7 +172,8 @@ impl<'n> Walk<'n> {
     fn reachable(&self, node: u32) -> i64 {
         let (start, count) = self.waits.firings_of(node);
         let done = self.done[node as usize];
-        let mut reachable = self.waits.steps_before(node, self.bound);
+        let edge = self.waits.at_the_edge[node as usize];
+        let mut reachable = if edge { self.waits.steps_before(node, self.bound) } else { self.end_of(node) };
         for (position, step) in nexts(done, count) {
             // Neither this firing nor those after it are reached.
             if step >= reachable {
