@@ -12,7 +12,7 @@ mod reach;
 mod slack;
 mod sync;
 
-pub(crate) use cut::{Block, Cursor};
+pub(crate) use cut::{Block, Cursor, NOTICE};
 pub use cut::{Cut, CutFrame};
 pub use matrix::{CutFlow, CutMatrix, Imbalance, ShardLoad};
 pub use partition::{Carrier, Partition, PartitionError, Partitioner};

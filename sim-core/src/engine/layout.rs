@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::ids::{ActorId, Id, IdVec, NodeId};
 use crate::machine::Link;
 use crate::program::{FrameId, PlannedFiring, ProductId, Program, Read};
-use crate::shard::{Partition, ShardId};
+use crate::shard::{NOTICE, Partition, ShardId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -450,8 +450,8 @@ fn lives(parts: &Parts<'_, '_>, products: &[ProductId], window: &Window) -> Vec<
     let ticks = window.metacycles * program.metacycle;
     let mut lives = vec![Life::default(); products.len()];
     let mut used = |product: ProductId, used: i64, late: i64, lag: u32| {
-        // Words of other shards are put in place for a window before any of it is executed.
-        let late = if parts.here(program.producer(product).node) { late } else { ticks };
+        // Words of other shards are put in place for a window before any of it is executed, and for a relay with notice.
+        let late = if parts.here(program.producer(product).node) { late } else { ticks + NOTICE.0 };
         let life = &mut lives[place_of(products, product)];
         life.ticks = life.ticks.max(used.saturating_add(late));
         life.lag = life.lag.max(lag);
@@ -572,7 +572,10 @@ impl Rings {
         products: &[ProductId],
         lives: &[Life],
     ) {
-        let stride = products[places.clone()].iter().map(|&product| parts.program.products[product].words).sum();
+        let words: u32 = products[places.clone()].iter().map(|&product| parts.program.products[product].words).sum();
+        // Rows as long as at home are read like those of this shard.
+        let stride =
+            if u64::from(firing.output_words) <= MOST_EVEN_WORDS { words.max(firing.output_words) } else { words };
         let ring = self.ring(parts, firing, &lives[places.clone()], 1, stride);
         let mut column = 0;
         for place in places {

@@ -20,7 +20,7 @@ use crate::digest::{DigestLevel, EventSource};
 use crate::ids::{ChannelId, LinkId, NodeId};
 use crate::program::Program;
 use crate::run::{ChannelOutcome, RunOptions};
-use crate::shard::{Block, Cursor, Cut, Partition, ShardId};
+use crate::shard::{Block, Cursor, Cut, NOTICE, Partition, ShardId};
 use crate::time::{Tick, Ticks};
 use std::any::Any;
 use std::ops::Range;
@@ -487,12 +487,13 @@ impl<'a> Shard<'a> {
         self.due = window.closes.then_some(self.executed());
     }
 
-    /// Sends everything that is known: what the nodes send before the next firing, as far as the words that they only relay
-    /// have come in. Returns whether that is more than before.
+    /// Sends everything that is known: what the nodes send before the next firing could send anything, as far as the words that
+    /// they only relay have come in. Returns whether that is more than before.
     pub(super) fn settle(&mut self) -> bool {
-        let known = |import: &Import| import.sent_before.0.saturating_add(import.cut.lookahead().0);
+        let known = |import: &Import| import.sent_before.0.saturating_add(import.cut.relay_lookahead().0);
         let horizon = Tick(self.imports.iter().map(known).min().unwrap_or(i64::MAX));
-        let (sent, seen) = (horizon.min(self.position()), horizon.min(self.executed()));
+        let made = Tick(self.position().0.saturating_add(NOTICE.0)).min(self.extent.end);
+        let (sent, seen) = (horizon.min(made), horizon.min(self.executed()));
         if sent <= self.sent_before && (self.sends.is_empty() || seen <= self.seen_before) {
             return false;
         }

@@ -1,7 +1,7 @@
 //! The frames that cross from one shard to another.
 
 use super::reach::reaches;
-use super::slack::slacks;
+use super::slack::{relay_slacks, slacks};
 use super::{Partition, ShardId};
 use crate::engine::Extent;
 use crate::ids::LinkId;
@@ -24,9 +24,14 @@ pub struct Cut {
     /// Metacycles in which all of them are sent.
     steady: Range<i64>,
     lookahead: Ticks,
+    relay_lookahead: Ticks,
     reach: Option<Ticks>,
     latency: Ticks,
 }
+
+/// What a node sends in a tick it has made before that tick: whoever has executed everything before tick p knows all that it
+/// sends before p + this.
+pub(crate) const NOTICE: Ticks = Ticks(1);
 
 /// A frame that crosses once per metacycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +108,8 @@ impl Cut {
         if !program.links.ids().any(crosses) {
             return Vec::new();
         }
-        let slacks = slacks(program, crosses);
+        let relays = relay_slacks(program);
+        let slacks = slacks(program, &relays, crosses);
         for (link, ends) in program.links.iter().filter(|(link, _)| crosses(*link)) {
             let (from, to) = shards_of(link);
             for (id, frame) in program.frames_of(link) {
@@ -118,6 +124,7 @@ impl Cut {
                     last: 0,
                     steady: i64::MIN..i64::MAX,
                     lookahead: Ticks(i64::MAX),
+                    relay_lookahead: Ticks(i64::MAX),
                     reach: None,
                     latency: Ticks(i64::MAX),
                 });
@@ -127,6 +134,7 @@ impl Cut {
                 cut.steady = cut.steady.start.max(first)..cut.steady.end.min(end);
                 cut.latency = cut.latency.min(Ticks(ends.latency.0));
                 cut.lookahead = cut.lookahead.min(slacks[id]);
+                cut.relay_lookahead = cut.relay_lookahead.min(relays[id]);
             }
         }
         let mut cuts: Vec<Cut> = cuts.into_values().collect();
@@ -134,7 +142,7 @@ impl Cut {
             cut.frames.sort_unstable_by_key(|frame| (frame.slot, frame.link));
         }
         let waited: Vec<usize> = (0..cuts.len()).filter(|&cut| cuts[cut].lookahead < Ticks(i64::MAX)).collect();
-        let edges = waited.iter().map(|&cut| (cuts[cut].from, cuts[cut].to, cuts[cut].lookahead));
+        let edges = waited.iter().map(|&cut| (cuts[cut].from, cuts[cut].to, cuts[cut].lookahead + NOTICE));
         let reaches = reaches(&edges.collect::<Vec<_>>());
         waited.into_iter().zip(reaches).for_each(|(cut, reach)| cuts[cut].reach = reach);
         cuts
@@ -165,8 +173,13 @@ impl Cut {
         self.lookahead
     }
 
+    /// The same for sending on alone: what is relayed before tick B + this is known with everything sent before tick B.
+    pub(crate) fn relay_lookahead(&self) -> Ticks {
+        self.relay_lookahead
+    }
+
     /// The most ticks that the shards at its ends may execute at once without waiting for each other in a circle; `None` if
-    /// what is sent across it never comes back. It is the mean lookahead of the circle with the least.
+    /// what is sent across it never comes back. It is the mean lookahead of the circle with the least, and [`NOTICE`].
     #[must_use]
     pub fn reach(&self) -> Option<Ticks> {
         self.reach

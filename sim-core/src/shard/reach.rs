@@ -1,8 +1,11 @@
 //! How many ticks shards may execute at once without waiting for each other in a circle.
 //!
 //! A shard at tick p that executes w ticks at once waits for a neighbour at q until q ≥ p + w − L, L being the lookahead of
-//! the cut between them. All shards around a circle wait at the same time only if Σ (w − L) > 0 there. So they never do if
-//! none of them executes more at once than the mean lookahead of every circle that it is on; a single cut may have less.
+//! the cut between them, and that [`NOTICE`](super::cut::NOTICE) that a word is known before it is sent. All shards around a
+//! circle wait at the same time only if Σ (w − L) > 0 there. So they never do if none of them executes more at once than the
+//! mean lookahead of every circle that it is on; a single cut may have less. A shard that only relays gives no notice, but it
+//! does not execute anything either: with n shards on a circle, of which m execute, these wait at the same time only if
+//! m·w > m + Σ (L − 1), which w ≤ Σ L ÷ n excludes.
 
 use super::ShardId;
 use crate::ids::Id;

@@ -81,6 +81,28 @@ impl<'n> Walk<'n> {
         let starts = self.starts();
         let spans = self.spans.list;
         self.visits.shrink_to_fit();
+        if std::env::var_os("PLAN").is_some() {
+            let mut hist: std::collections::BTreeMap<u32, usize> = Default::default();
+            for v in &self.visits {
+                let s = spans[v.span as usize];
+                *hist.entry(s.to - s.from).or_default() += 1;
+            }
+            let mut rh: std::collections::BTreeMap<i64, usize> = Default::default();
+            for &r in &self.rows {
+                *rh.entry(r).or_default() += 1;
+            }
+            eprintln!(
+                "S {} nodes, S={} reach {} visits {} words {} {:?} rows {:?} parts {:?}",
+                waits.len(),
+                self.metacycles,
+                parts.reach,
+                self.visits.len(),
+                words,
+                hist,
+                rh,
+                list.iter().map(|p| (p.start, p.end, p.visits.len())).collect::<Vec<_>>()
+            );
+        }
         let window = Window { metacycles: self.metacycles, runs: waits.runs, parts: list, visits: self.visits, spans };
         Plan { window, rows: self.rows, starts, words }
     }
@@ -159,11 +181,25 @@ impl<'n> Walk<'n> {
                 self.demands.pop();
                 continue;
             }
-            let reached = self.reachable(node);
+            let mut reached = self.reachable(node);
             if reached >= target {
+                if reached < done + self.waits.turns[node as usize] {
+                    self.raise(node);
+                    reached = self.reachable(node);
+                }
                 self.visit(node, reached);
             } else {
                 self.demand_for(node, reached, target);
+            }
+        }
+    }
+
+    /// Visits those whom `node` waits for and who are ready, so that it can go further.
+    fn raise(&mut self, node: u32) {
+        let (start, count) = self.waits.firings_of(node);
+        for firing in start..start + count as u32 {
+            for wait in self.waits.waits_of(firing) {
+                self.visit_if_ready(wait.node);
             }
         }
     }
