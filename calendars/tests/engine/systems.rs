@@ -373,6 +373,22 @@ fn a_shard_that_only_relays_holds_nobody_up() {
     assert_eq!(engine.finish(), literal::run(&app, &machine, &set, &options));
 }
 
+/// What a node sends in a tick it has made before: neighbours need not wait until the tick is over.
+#[test]
+fn words_are_sent_a_tick_before_their_tick_comes() {
+    let (app, machine, set) = pair(8, 1);
+    let program = calendars::lower(&app, &machine, &set).unwrap();
+    let partition = Partition::new([0, 1].map(ShardId).to_vec().into()).unwrap();
+    let options = everything(&app, 40, DigestLevel::State);
+    let mut sender = Shard::new(&app, &program, &options, &partition, ShardId(0)).unwrap();
+    while sender.advance(5).unwrap() {}
+    assert_eq!(sender.position(), Tick(5));
+    let mut words = Vec::new();
+    // The firings of ticks 0 to 4 send in ticks 1 to 5.
+    assert_eq!(sender.send(ShardId(1), &mut words), Tick(6));
+    assert_eq!(words.len(), 5);
+}
+
 #[test]
 fn opaque_state_lives_as_long_as_a_run() {
     let opaque = |behaviour| Actor { behaviour, state: ActorState::Opaque, ..actor("counter", &[1]) };

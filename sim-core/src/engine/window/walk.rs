@@ -11,7 +11,6 @@ use super::{Part, Plan, Span, Visit, Window};
 use crate::ids::NodeId;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::ops::Range;
 
 /// A plan in the making.
 ///
@@ -33,6 +32,8 @@ pub(super) struct Walk<'n> {
     candidate: Vec<bool>,
     /// Those before this one are looked at only if they are candidates.
     swept: u32,
+    /// Firings that were visited.
+    visited: i64,
 }
 
 impl<'n> Walk<'n> {
@@ -49,6 +50,7 @@ impl<'n> Walk<'n> {
             candidates: BinaryHeap::new(),
             candidate: vec![false; waits.len()],
             swept: 0,
+            visited: 0,
         }
     }
 
@@ -56,6 +58,7 @@ impl<'n> Walk<'n> {
         let (waits, ticks) = (self.waits, self.metacycles * self.waits.length);
         let mut list: Vec<Part> = Vec::new();
         let (bounds, mut needed) = (waits.bounds(self.metacycles, parts.reach), 0);
+        let firings = waits.slots.len() as i64 * self.metacycles;
         for (number, &(start, end)) in bounds.iter().enumerate() {
             (self.bound, needed) = (bounds.get(number + 1).map_or(ticks, |next| next.0), end);
             // A shard that sends nothing has one part.
@@ -65,8 +68,8 @@ impl<'n> Walk<'n> {
                 }
                 // Even if there is nothing to visit: this is when what is sent before it leaves, and may be overwritten.
                 list.push(self.part(&list, start, end));
-                let swept = |part: usize| (part * waits.len() / bounds.len()) as u32;
-                self.sweep(swept(number)..swept(number + 1));
+                // All parts are of one length.
+                self.sweep(firings / bounds.len() as i64 * (number as i64 + 1));
                 list.push(self.part(&list, self.bound, end));
                 list.pop_if(|others| others.visits.is_empty());
             }
@@ -81,28 +84,6 @@ impl<'n> Walk<'n> {
         let starts = self.starts();
         let spans = self.spans.list;
         self.visits.shrink_to_fit();
-        if std::env::var_os("PLAN").is_some() {
-            let mut hist: std::collections::BTreeMap<u32, usize> = Default::default();
-            for v in &self.visits {
-                let s = spans[v.span as usize];
-                *hist.entry(s.to - s.from).or_default() += 1;
-            }
-            let mut rh: std::collections::BTreeMap<i64, usize> = Default::default();
-            for &r in &self.rows {
-                *rh.entry(r).or_default() += 1;
-            }
-            eprintln!(
-                "S {} nodes, S={} reach {} visits {} words {} {:?} rows {:?} parts {:?}",
-                waits.len(),
-                self.metacycles,
-                parts.reach,
-                self.visits.len(),
-                words,
-                hist,
-                rh,
-                list.iter().map(|p| (p.start, p.end, p.visits.len())).collect::<Vec<_>>()
-            );
-        }
         let window = Window { metacycles: self.metacycles, runs: waits.runs, parts: list, visits: self.visits, spans };
         Plan { window, rows: self.rows, starts, words }
     }
@@ -128,7 +109,7 @@ impl<'n> Walk<'n> {
 
     /// Takes all nodes to the end of the window.
     fn finish(&mut self) {
-        self.sweep(0..self.waits.len() as u32);
+        self.sweep(i64::MAX);
         for node in 0..self.waits.len() as u32 {
             while self.done[node as usize] < self.end_of(node) {
                 let target = self.done[node as usize] + self.waits.turns[node as usize];
@@ -138,15 +119,15 @@ impl<'n> Walk<'n> {
         }
     }
 
-    /// Visits whoever of `nodes` is ready, and again those before them who are ready then.
-    fn sweep(&mut self, nodes: Range<u32>) {
+    /// Visits whoever is ready from where the last sweep has ended, and again those before them who are ready then, until so
+    /// many firings were visited.
+    fn sweep(&mut self, firings: i64) {
         self.visit_candidates();
-        for node in nodes.clone() {
-            self.swept = node;
-            self.visit_if_ready(node);
+        while (self.swept as usize) < self.waits.len() && self.visited < firings {
+            self.visit_if_ready(self.swept);
             self.visit_candidates();
+            self.swept += 1;
         }
-        self.swept = nodes.end;
     }
 
     /// Those of them who are ready.
@@ -256,6 +237,7 @@ impl<'n> Walk<'n> {
                 *most = rows.max(*most);
             }
         }
+        self.visited += end - at;
         self.done[node as usize] = end;
         for &reader in self.waits.readers.row(NodeId(node)) {
             // The others come up by themselves.
