@@ -20,15 +20,14 @@ use std::ops::Range;
 /// Bytes of rings that a frame of one word touches: written once by its producer, read once by its consumer.
 pub const RING_BYTES_PER_FRAME: usize = 16;
 
-/// Firings in a run up to which it does not pay to prepare columns.
-const FEW_RUNS: usize = 2;
-
 /// Everything that ticks change.
 pub(super) struct Stage<'a> {
     /// Words of all products.
     pub(super) words: Vec<u64>,
     /// Inputs of one run of firings.
     pub(super) inputs: Vec<u64>,
+    /// Outputs of one run of firings that goes over the end of its ring.
+    pub(super) outputs: Vec<u64>,
     /// Where entries stand in their rings, in the order of the layout's turns.
     pub(super) stands: Stands,
     /// Indexed like the actors of the layout.
@@ -180,17 +179,12 @@ pub(super) fn run<'w, const EVENTS: bool>(
         while start < stop {
             let end = stop.min(start.saturating_add(shape.independent));
             for (firing, position) in firings.iter().zip(first..) {
-                let (mut from, to) = (start.max(firing.first), end.min(firing.end));
-                while from < to {
-                    // The outputs of a run lie side by side: it ends where the ring does.
-                    let after = (from - metacycles.start) as u32;
-                    let (row, left) = stage.stands.row(firing.rows.turn, after);
-                    let left = if firing.rows.stride == 0 { u32::MAX } else { left };
-                    let runs = i64::from(left).min(to - from) as usize;
+                let (from, to) = (start.max(firing.first), end.min(firing.end));
+                if from < to {
+                    let (after, runs) = ((from - metacycles.start) as u32, (to - from) as usize);
                     let executing = Executing { node: number, firing: position, metacycle: from, runs };
                     stage.executing = Some(executing);
-                    fire::<EVENTS>(layout, node, firing, executing, (after, row), length, stage);
-                    from += runs as i64;
+                    fire::<EVENTS>(layout, node, firing, executing, after, length, stage);
                 }
             }
             start = end;
@@ -199,14 +193,14 @@ pub(super) fn run<'w, const EVENTS: bool>(
     stage.executing = None;
 }
 
-/// Executes a run of firings, `after` metacycles after the start of the window, which writes its outputs from `row` on.
-#[inline(never)]
+/// Executes a run of firings, `after` metacycles after the start of the window.
+#[inline(always)]
 fn fire<const EVENTS: bool>(
     layout: &Layout,
     node: &NodePlan,
     firing: &FiringShape,
     executing: Executing,
-    (after, row): (u32, u32),
+    after: u32,
     length: i64,
     stage: &mut Stage<'_>,
 ) {
@@ -217,15 +211,22 @@ fn fire<const EVENTS: bool>(
     let inputs = &mut stage.inputs[..runs * input_words];
     let arena = Arena { words: &stage.words, stands: &stage.stands, after };
     match firing.pattern {
-        Pattern::Even | Pattern::Single if runs <= FEW_RUNS => gather_single(reads, sources, &arena, inputs),
+        Pattern::Even | Pattern::Single if runs == 1 => gather_single(reads, sources, &arena, inputs),
         Pattern::Even => by_width!(input_words, gather_rows(reads, sources, &arena, inputs), {
             gather(reads, sources, &arena, inputs, input_words);
         }),
         Pattern::Single | Pattern::Any => gather(reads, sources, &arena, inputs, input_words),
     }
     let stride = firing.rows.stride as usize;
+    let (row, left) = stage.stands.row(firing.rows.turn, after);
     let start = (node.block.wrapping_add(firing.rows.offset)) as usize + row as usize * stride;
-    let rows = if stride == 0 { &mut [] } else { &mut stage.words[start..start + runs * stride] };
+    // The outputs of a run lie side by side.
+    let wraps = stride > 0 && (left as usize) < runs;
+    let rows = match (stride, wraps) {
+        (0, _) => &mut [],
+        (_, false) => &mut stage.words[start..start + runs * stride],
+        (_, true) => &mut stage.outputs[..runs * stride],
+    };
     // What an earlier firing left here must not show: outputs depend on nothing but the arguments.
     rows.fill(0);
     let slot = &stage.actors[(node.actors + firing.actor) as usize];
@@ -254,6 +255,19 @@ fn fire<const EVENTS: bool>(
     if EVENTS || slot.watched() {
         let seen = Seen { firing: next, inputs, input_words, rows, output_words, stride };
         stage.watch.firings::<EVENTS>(node, executing, firing, slot, length, &seen);
+    }
+    if wraps {
+        let ring = start - row as usize * stride..start + left as usize * stride;
+        put_round(&mut stage.words[ring], row as usize * stride, &stage.outputs[..runs * stride]);
+    }
+}
+
+/// Copies `words` to `ring` from place `at` on, round and round.
+fn put_round(ring: &mut [u64], mut at: usize, mut words: &[u64]) {
+    while !words.is_empty() {
+        let (now, later) = words.split_at(words.len().min(ring.len() - at));
+        ring[at..at + now.len()].copy_from_slice(now);
+        (at, words) = (0, later);
     }
 }
 
@@ -386,18 +400,13 @@ fn gather(reads: &[ReadShape], sources: &[u32], arena: &Arena<'_>, inputs: &mut 
     }
 }
 
-/// The same where every read is one word, and firings are few: one after the other.
+/// The same where every read is one word, and there is one firing.
 #[inline]
-fn gather_single(reads: &[ReadShape], sources: &[u32], arena: &Arena<'_>, mut inputs: &mut [u64]) {
-    let mut after = arena.after;
-    while !inputs.is_empty() {
-        let (now, later) = inputs.split_at_mut(reads.len());
-        for (input, read) in now.iter_mut().zip(reads) {
-            let base = (sources[read.source as usize] + read.ring.offset) as usize;
-            let (row, _) = arena.stands.row(read.ring.turn, after);
-            *input = arena.words[base + row as usize * read.ring.stride as usize];
-        }
-        (inputs, after) = (later, after + 1);
+fn gather_single(reads: &[ReadShape], sources: &[u32], arena: &Arena<'_>, inputs: &mut [u64]) {
+    for (input, read) in inputs.iter_mut().zip(reads) {
+        let base = (sources[read.source as usize] + read.ring.offset) as usize;
+        let (row, _) = arena.stands.row(read.ring.turn, arena.after);
+        *input = arena.words[base + row as usize * read.ring.stride as usize];
     }
 }
 
@@ -407,19 +416,22 @@ fn gather_single(reads: &[ReadShape], sources: &[u32], arena: &Arena<'_>, mut in
 fn gather_rows<const WIDTH: usize>(reads: &[ReadShape], sources: &[u32], arena: &Arena<'_>, inputs: &mut [u64]) {
     let Some(reads) = reads.first_chunk::<WIDTH>() else { return };
     let (inputs, _) = inputs.as_chunks_mut::<WIDTH>();
-    // Where the word of each column is, where its ring ends, and how long that is.
-    let mut places = [[0; 3]; WIDTH];
+    let count = inputs.len();
+    // Where the word of each column is, how many of its ring's rows follow, and how many precede it.
+    let mut places = [(0, 0, 0); WIDTH];
     let mut wraps = false;
     for (place, read) in places.iter_mut().zip(reads) {
         let start = (sources[read.source as usize] + read.ring.offset) as usize;
         let (row, left) = arena.stands.row(read.ring.turn, arena.after);
-        let (first, left) = (start + row as usize * WIDTH, left as usize);
-        *place = [first, first + left * WIDTH, (row as usize + left) * WIDTH];
-        wraps |= left < inputs.len();
+        *place = (start + row as usize * WIDTH, left, row);
+        wraps |= (left as usize) < count;
     }
     if wraps {
+        // The place where each column goes round, and how far back that is.
+        let mut columns = places
+            .map(|(place, left, row)| [place, place + left as usize * WIDTH, (row as usize + left as usize) * WIDTH]);
         for inputs in inputs {
-            for (input, [place, end, length]) in inputs.iter_mut().zip(&mut places) {
+            for (input, [place, end, length]) in inputs.iter_mut().zip(&mut columns) {
                 *input = arena.words[*place];
                 *place += WIDTH;
                 // No branch: where columns wrap differs from one to the next.
@@ -428,9 +440,8 @@ fn gather_rows<const WIDTH: usize>(reads: &[ReadShape], sources: &[u32], arena: 
         }
         return;
     }
-    let count = inputs.len();
     let mut columns: [&[[u64; WIDTH]]; WIDTH] = [&[]; WIDTH];
-    for (column, [place, ..]) in columns.iter_mut().zip(places) {
+    for (column, (place, ..)) in columns.iter_mut().zip(places) {
         *column = &arena.words[place..].as_chunks().0[..count];
     }
     for (row, inputs) in inputs.iter_mut().enumerate() {

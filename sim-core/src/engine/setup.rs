@@ -98,6 +98,10 @@ pub(super) fn stage<'a>(
     Ok(Stage {
         words,
         inputs: zeros("the inputs of a run of firings", most(|firing| firing.input_words))?,
+        outputs: zeros(
+            "the outputs of a run of firings",
+            if runs > 1 { most(|firing| firing.rows.stride) } else { 0 },
+        )?,
         stands: Stands::new(&layout.turns),
         actors,
         states,
