@@ -119,13 +119,6 @@ impl Root {
         self.merge(&Root(leaf.0));
     }
 
-    /// Takes a leaf away that was added.
-    pub fn remove(&mut self, leaf: &Leaf) {
-        for (lane, &leaf) in self.0.iter_mut().zip(&leaf.0) {
-            *lane = lane.wrapping_sub(leaf);
-        }
-    }
-
     /// Adds the leaves of another part of the machine.
     pub fn merge(&mut self, other: &Root) {
         for (lane, &other) in self.0.iter_mut().zip(&other.0) {

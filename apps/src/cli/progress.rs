@@ -39,8 +39,9 @@ impl Display {
     }
 
     /// Executes all steps of a run, each up to a number of metacycles that takes a moment, `least` of them at least, and
-    /// shows how far it is.
+    /// shows how far it is. The clock starts anew: what was made ready before is no part of the run.
     pub(crate) fn drive<E>(&mut self, least: u64, advance: impl FnMut(u64) -> Result<Progress, E>) -> Result<(), E> {
+        self.start = Instant::now();
         let result = self.steps(least, advance);
         self.end();
         result

@@ -13,12 +13,8 @@ use crate::time::Tick;
 /// The leaves of a shard's nodes.
 pub(super) struct Epochs {
     level: DigestLevel,
-    /// By position of the node in the shard.
-    leaves: Vec<Leaf>,
-    /// Their sum.
-    root: Root,
-    /// Whether the leaves are those of the present state.
-    fresh: bool,
+    /// The sum of the leaves, if nothing has happened since they were computed.
+    root: Option<Root>,
     sites: Sites,
     /// Firings that have ended, by actor of one node.
     ended: Vec<u64>,
@@ -37,9 +33,7 @@ impl Epochs {
     pub(super) fn new(program: &Program, layout: &Layout, level: DigestLevel) -> Self {
         Self {
             level,
-            leaves: vec![Leaf::default(); if level == DigestLevel::Off { 0 } else { layout.nodes.len() }],
-            root: Root::default(),
-            fresh: false,
+            root: None,
             sites: if level == DigestLevel::State { Sites::new(program, layout) } else { Sites::default() },
             ended: Vec::new(),
         }
@@ -47,7 +41,7 @@ impl Epochs {
 
     /// Says that something happened since the leaves were computed.
     pub(super) fn disturb(&mut self) {
-        self.fresh = false;
+        self.root = None;
     }
 
     /// Closes the epoch that ends before `end`.
@@ -59,22 +53,20 @@ impl Epochs {
         end: Tick,
         stage: &Stage<'_>,
     ) -> EpochPart {
-        if !self.fresh {
+        let root = self.root.unwrap_or_else(|| {
             let now = Now { program, extent, layout, end };
-            for number in 0..self.leaves.len() {
-                let leaf = match self.level {
-                    DigestLevel::Off | DigestLevel::Events => {
-                        stage.watch.events[number].leaf(layout.nodes[number].node)
-                    }
+            let mut root = Root::default();
+            for (number, plan) in layout.nodes.iter().enumerate() {
+                root.add(&match self.level {
+                    DigestLevel::Off => continue,
+                    DigestLevel::Events => stage.watch.events[number].leaf(plan.node),
                     DigestLevel::State => self.state_leaf(&now, number, stage),
-                };
-                self.root.remove(&self.leaves[number]);
-                self.root.add(&leaf);
-                self.leaves[number] = leaf;
+                });
             }
-            self.fresh = true;
-        }
-        EpochPart { end, root: self.root }
+            root
+        });
+        self.root = Some(root);
+        EpochPart { end, root }
     }
 
     /// Where words are, if the run digest needs to know.
@@ -82,9 +74,9 @@ impl Epochs {
         (self.level == DigestLevel::State).then_some(&self.sites)
     }
 
-    /// Bytes of leaves and sites.
+    /// Bytes of what grows with nodes.
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.leaves) + self.sites.bytes()
+        self.sites.bytes()
     }
 
     fn state_leaf(&mut self, now: &Now<'_>, number: usize, stage: &Stage<'_>) -> Leaf {

@@ -286,7 +286,7 @@ impl<'a> Engine<'a> {
         events
     }
 
-    /// Bytes of words, calendars and leaves of all threads.
+    /// Bytes of words and calendars of all threads.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.shards.iter().map(Shard::bytes).sum()

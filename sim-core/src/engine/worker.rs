@@ -284,7 +284,7 @@ impl<'a> Shard<'a> {
         self.layout.window.metacycles.unsigned_abs()
     }
 
-    /// Bytes of words, calendars and leaves.
+    /// Bytes of words and calendars.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.layout.bytes()

@@ -1,7 +1,7 @@
 //! The frames that cross from one shard to another.
 
 use super::reach::reaches;
-use super::slack::{relay_slacks, slacks};
+use super::slack::{add_reads, relay_slacks};
 use super::{Partition, ShardId};
 use crate::engine::Extent;
 use crate::ids::LinkId;
@@ -108,8 +108,7 @@ impl Cut {
         if !program.links.ids().any(crosses) {
             return Vec::new();
         }
-        let relays = relay_slacks(program);
-        let slacks = slacks(program, &relays, crosses);
+        let mut slacks = relay_slacks(program);
         for (link, ends) in program.links.iter().filter(|(link, _)| crosses(*link)) {
             let (from, to) = shards_of(link);
             for (id, frame) in program.frames_of(link) {
@@ -133,12 +132,13 @@ impl Cut {
                 cut.last = cut.last.max(end);
                 cut.steady = cut.steady.start.max(first)..cut.steady.end.min(end);
                 cut.latency = cut.latency.min(Ticks(ends.latency.0));
-                cut.lookahead = cut.lookahead.min(slacks[id]);
-                cut.relay_lookahead = cut.relay_lookahead.min(relays[id]);
+                cut.relay_lookahead = cut.relay_lookahead.min(slacks[id]);
             }
         }
         let mut cuts: Vec<Cut> = cuts.into_values().collect();
+        add_reads(program, &mut slacks, crosses);
         for cut in &mut cuts {
+            cut.lookahead = cut.frames.iter().map(|frame| slacks[frame.frame]).min().expect("a cut has frames");
             cut.frames.sort_unstable_by_key(|frame| (frame.slot, frame.link));
         }
         let waited: Vec<usize> = (0..cuts.len()).filter(|&cut| cuts[cut].lookahead < Ticks(i64::MAX)).collect();

@@ -8,7 +8,8 @@ use crate::time::Ticks;
 /// A word that a frame brings to a node.
 type Brought = (ProductId, u32, FrameId);
 
-/// Ticks from sending each frame to sending its word on; the largest span for words that nobody relays.
+/// The slack of every frame for relays: ticks from sending it to sending its word on, the largest span for words that nobody
+/// relays.
 pub(super) fn relay_slacks(program: &Program) -> IdVec<FrameId, Ticks> {
     let mut slacks = IdVec::filled(Ticks(i64::MAX), program.frames.len());
     for frame in program.frames.values() {
@@ -21,14 +22,9 @@ pub(super) fn relay_slacks(program: &Program) -> IdVec<FrameId, Ticks> {
 }
 
 /// The slack of every frame: ticks from its sending to the first use of its word, by a firing in its last tick or by sending
-/// it on, as `relays` say. The largest span for words that nobody uses, and for those read on links that are not `wanted`.
-/// Near-linear in frames and reads.
-pub(super) fn slacks(
-    program: &Program,
-    relays: &IdVec<FrameId, Ticks>,
-    wanted: impl Fn(LinkId) -> bool + Copy,
-) -> IdVec<FrameId, Ticks> {
-    let mut slacks = relays.clone();
+/// it on, which is what `slacks` say so far. The largest span for words that nobody uses, and for those read on links that
+/// are not `wanted`. Near-linear in frames and reads.
+pub(super) fn add_reads(program: &Program, slacks: &mut IdVec<FrameId, Ticks>, wanted: impl Fn(LinkId) -> bool + Copy) {
     let links = program.links.iter().filter(|(link, _)| wanted(*link));
     let incoming: Csr<NodeId, LinkId> = Csr::group(program.nodes(), links.map(|(link, ends)| (ends.target, link)));
     let mut brought: Vec<Brought> = Vec::new();
@@ -39,10 +35,9 @@ pub(super) fn slacks(
         }
         if !brought.is_empty() {
             brought.sort_unstable();
-            reads(program, node, &brought, &mut slacks);
+            reads(program, node, &brought, slacks);
         }
     }
-    slacks
 }
 
 /// What the firings of `node` use of the words that are `brought` to it, in order.

@@ -4,7 +4,7 @@ use super::graph::{Graph, Weight};
 use crate::ids::{Id, IdVec, NodeId};
 use crate::machine::Machine;
 use crate::program::Program;
-use crate::shard::slack::{relay_slacks, slacks};
+use crate::shard::slack::{add_reads, relay_slacks};
 use crate::time::Ticks;
 
 /// What crosses a link per metacycle.
@@ -25,7 +25,8 @@ pub(super) struct Traffic {
 
 impl Traffic {
     pub(super) fn new(machine: &Machine, program: &Program) -> Self {
-        let slacks = slacks(program, &relay_slacks(program), |_| true);
+        let mut slacks = relay_slacks(program);
+        add_reads(program, &mut slacks, |_| true);
         let mut flows = Vec::new();
         for (link, ends) in machine.links().iter() {
             let mut flow = Flow { words: 0, slack: Ticks(i64::MAX) };
