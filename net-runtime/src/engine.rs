@@ -111,7 +111,7 @@ impl<'a> EngineShard<'a> {
         let neighbours = neighbours(&shard, program.metacycle(), partition.shards());
         let (metacycle, position, end) = (program.metacycle(), shard.position(), shard.end());
         let (sent_before, due) = (BTreeMap::new(), Vec::new());
-        let worker = Self {
+        let mut worker = Self {
             shard: Some(shard),
             metacycle,
             position,
@@ -122,6 +122,7 @@ impl<'a> EngineShard<'a> {
             told: None,
             due,
         };
+        worker.send_known();
         Ok((worker, neighbours))
     }
 
@@ -133,7 +134,13 @@ impl<'a> EngineShard<'a> {
         self.shard().restore(snapshot)?;
         self.position = self.shard().position();
         self.plan_state();
+        self.send_known();
         Ok(())
+    }
+
+    /// Sends what needs nothing to be executed: words that are made, and such as are only relayed.
+    fn send_known(&mut self) {
+        self.shard().advance(0).expect("nothing is executed before metacycle 0, and nothing was");
     }
 
     /// Tells shard 0 the state of the shard's nodes every `ticks` ticks, rounded up to whole epochs. All shards of a run must
