@@ -24,33 +24,21 @@ impl Kernel {
     pub(super) fn open(&mut self, caller: Caller, path: u64, flags: i32) -> Outcome {
         let path = self.memory(caller.pid).text(path)?;
         let close_on_exec = flags & libc::O_CLOEXEC != 0;
+        let switches = self.config.switches;
+        let native = || Ok(Flow::Native(After::Open { close_on_exec, flags }));
+        let text =
+            |content: &str| Ok(Flow::InstallFile { file: sys::process::file_with(content.as_bytes())?, close_on_exec });
         match policy(&path) {
-            Policy::Host => Ok(Flow::Native(After::Open { close_on_exec, flags })),
+            Policy::Host => native(),
+            Policy::Random | Policy::Identifier if !switches.random_files => native(),
+            Policy::Process(_) if !switches.plain_processes => native(),
             Policy::Absent => Err(Errno::ENOENT),
-            Policy::Random if !self.config.switches.random_files => {
-                Ok(Flow::Native(After::Open { close_on_exec, flags }))
-            }
             Policy::Random => Ok(self.install(Object::Random, flags, close_on_exec)),
             Policy::Zero => Ok(self.install(Object::Zero, flags, close_on_exec)),
-            Policy::Identifier if !self.config.switches.random_files => {
-                Ok(Flow::Native(After::Open { close_on_exec, flags }))
-            }
-            Policy::Identifier => {
-                let content = self.identifiers.identifier();
-                Ok(Flow::InstallFile { file: sys::process::file_with(content.as_bytes())?, close_on_exec })
-            }
-            Policy::Process(_) if !self.config.switches.plain_processes => {
-                Ok(Flow::Native(After::Open { close_on_exec, flags }))
-            }
+            Policy::Identifier => text(&self.identifiers.identifier()),
             Policy::Content(_) | Policy::Process(_) if flags & libc::O_ACCMODE != libc::O_RDONLY => Err(Errno::EACCES),
-            Policy::Content(content) => {
-                let content = content.text(&self.config, self.times());
-                Ok(Flow::InstallFile { file: sys::process::file_with(content.as_bytes())?, close_on_exec })
-            }
-            Policy::Process(about) => {
-                let content = self.about_process(caller, about)?;
-                Ok(Flow::InstallFile { file: sys::process::file_with(content.as_bytes())?, close_on_exec })
-            }
+            Policy::Content(content) => text(&content.text(&self.config, self.times())),
+            Policy::Process(about) => text(&self.about_process(caller, about)?),
         }
     }
 

@@ -4,7 +4,7 @@
 //! the same in every run; the rest of `/proc` and `/sys` is absent. What is about processes is in [`super::procfs`].
 
 use super::Config;
-use super::procfs::{About, ProcessPath, process_path};
+use super::procfs::{self, About};
 use crate::time::{Nanos, Times};
 use std::collections::BTreeMap;
 
@@ -109,10 +109,8 @@ pub(super) fn policy(path: &[u8]) -> Policy {
         "/sys/kernel/mm/transparent_hugepage/enabled" => Policy::Content(Content::Maximum("always madvise [never]")),
         "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size" => Policy::Content(Content::Maximum("2097152")),
         "/proc" | "/proc/" | "/sys" | "/sys/" | "/proc/filesystems" => Policy::Host,
-        _ => match path.strip_prefix("/proc/").map(process_path) {
-            Some(Some(ProcessPath::Host)) => Policy::Host,
-            Some(Some(ProcessPath::About(about))) => Policy::Process(about),
-            Some(Some(ProcessPath::Absent) | None) => Policy::Absent,
+        _ => match path.strip_prefix("/proc/") {
+            Some(rest) => procfs::policy(rest),
             None if path.starts_with("/sys/") => Policy::Absent,
             None => Policy::Host,
         },

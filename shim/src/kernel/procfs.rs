@@ -2,6 +2,7 @@
 //! for them (pages, time, switches) would be another in every run, so here all use the same memory and no time but that of
 //! their calls.
 
+use super::paths::Policy;
 use super::{Caller, Kernel, Pid, ThreadState, Tid};
 use crate::signals::Signals;
 use crate::sys::bootstrap::USER;
@@ -34,41 +35,34 @@ enum File {
     Groups,
 }
 
-/// What becomes of a path below `/proc` that is about a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ProcessPath {
-    /// It is the host's: the same in every run.
-    Host,
-    /// It tells of the moment, and programs do without it.
-    Absent,
-    /// A file of ours.
-    About(About),
-}
-
-/// What becomes of `/proc/` + `path`; `None` if that is not about a process.
-pub(super) fn process_path(path: &str) -> Option<ProcessPath> {
-    let (who, rest) = path.split_once('/').unwrap_or((path, ""));
-    let number = |text: &str| text.parse::<i32>().ok().map(Who::Number);
-    let mut who = match who {
-        "self" => Who::Process,
-        "thread-self" => Who::Thread,
-        digits => number(digits)?,
-    };
-    let mut file = rest;
-    if let Some((thread, rest)) = rest.strip_prefix("task/").and_then(|rest| rest.split_once('/')) {
-        let Some(thread) = number(thread) else { return Some(ProcessPath::Absent) };
-        (who, file) = (thread, rest);
-    }
-    let about = |file| ProcessPath::About(About { who, file });
-    Some(match file {
+/// What becomes of `/proc/` + `path`: files about processes are there, but not those that only tell of the moment.
+pub(super) fn policy(path: &str) -> Policy {
+    let Some((who, file)) = parts(path) else { return Policy::Absent };
+    let about = |file| Policy::Process(About { who, file });
+    match file {
         "stat" => about(File::Stat),
         "statm" => about(File::Memory),
         "status" => about(File::Status),
         "cgroup" => about(File::Groups),
         "autogroup" | "io" | "latency" | "numa_maps" | "oom_score" | "pagemap" | "sched" | "schedstat" | "smaps"
-        | "smaps_rollup" | "stack" | "syscall" | "timers" | "wchan" => ProcessPath::Absent,
-        _ => ProcessPath::Host,
-    })
+        | "smaps_rollup" | "stack" | "syscall" | "timers" | "wchan" => Policy::Absent,
+        _ => Policy::Host,
+    }
+}
+
+/// Whom a path is about, and the file; `None` if it is not about a process or thread.
+fn parts(path: &str) -> Option<(Who, &str)> {
+    let (who, file) = path.split_once('/').unwrap_or((path, ""));
+    let number = |text: &str| text.parse().ok().map(Who::Number);
+    let who = match who {
+        "self" => Who::Process,
+        "thread-self" => Who::Thread,
+        digits => number(digits)?,
+    };
+    match file.strip_prefix("task/").and_then(|rest| rest.split_once('/')) {
+        Some((thread, file)) => Some((number(thread)?, file)),
+        None => Some((who, file)),
+    }
 }
 
 /// Pages of 4 KiB that every process has, and those of them that are in memory: 64 and 16 MiB.
@@ -184,19 +178,20 @@ mod tests {
 
     #[test]
     fn files_that_count_are_ours_or_absent() {
-        let about = |who, file| Some(ProcessPath::About(About { who, file }));
-        assert_eq!(process_path("self/stat"), about(Who::Process, File::Stat));
-        assert_eq!(process_path("thread-self/status"), about(Who::Thread, File::Status));
-        assert_eq!(process_path("12/statm"), about(Who::Number(12), File::Memory));
-        assert_eq!(process_path("self/task/13/stat"), about(Who::Number(13), File::Stat));
-        assert_eq!(process_path("self/smaps"), Some(ProcessPath::Absent));
-        assert_eq!(process_path("self/task/13/sched"), Some(ProcessPath::Absent));
-        assert_eq!(process_path("self/task/x/sched"), Some(ProcessPath::Absent));
+        let about = |who, file| Policy::Process(About { who, file });
+        assert_eq!(policy("self/stat"), about(Who::Process, File::Stat));
+        assert_eq!(policy("thread-self/status"), about(Who::Thread, File::Status));
+        assert_eq!(policy("12/statm"), about(Who::Number(12), File::Memory));
+        assert_eq!(policy("self/task/13/stat"), about(Who::Number(13), File::Stat));
+        assert_eq!(policy("self/smaps"), Policy::Absent);
+        assert_eq!(policy("self/task/13/sched"), Policy::Absent);
+        assert_eq!(policy("self/task/x/sched"), Policy::Absent);
         for host in ["self", "self/", "self/maps", "self/task", "self/task/13", "12", "12/cmdline", "self/fd/3"] {
-            assert_eq!(process_path(host), Some(ProcessPath::Host), "{host}");
+            assert_eq!(policy(host), Policy::Host, "{host}");
         }
         for other in ["", "uptime", "stat", "12x/stat", "selfish"] {
-            assert_eq!(process_path(other), None, "{other}");
+            assert_eq!(parts(other), None, "{other}");
+            assert_eq!(policy(other), Policy::Absent, "{other}");
         }
     }
 }

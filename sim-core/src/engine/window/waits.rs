@@ -48,21 +48,7 @@ impl Waits {
         let program = parts.program;
         let metacycle = |last: crate::time::Tick| last.0.div_euclid(program.metacycle);
         let mut numbers = IdVec::filled(u32::MAX, program.nodes());
-        let mut waits = Self {
-            length: program.metacycle,
-            nodes: Vec::new(),
-            slots: Vec::new(),
-            firings: Vec::new(),
-            list: Vec::new(),
-            words: Vec::new(),
-            runs: 1,
-            exports: false,
-            exporters: Vec::new(),
-            at_the_edge: vec![false; parts.nodes().count()],
-            readers: Csr::from_rows(std::iter::empty::<[u32; 0]>()),
-            turns: Vec::new(),
-            firsts: Vec::new(),
-        };
+        let mut waits = Self::none(program.metacycle, parts.nodes().count());
         let mut most = 1;
         for (number, node) in (0..).zip(parts.nodes()) {
             numbers[node] = number;
@@ -83,8 +69,9 @@ impl Waits {
                     let producer = program.producer(read.product);
                     if !parts.here(producer.node) {
                         waits.at_the_edge[number] = true;
+                        continue;
                     }
-                    if producer.node == node || !parts.here(producer.node) {
+                    if producer.node == node {
                         continue;
                     }
                     let other = numbers[producer.node];
@@ -109,6 +96,25 @@ impl Waits {
         waits.exporters.iter().for_each(|&node| waits.at_the_edge[node as usize] = true);
         waits.meet();
         waits
+    }
+
+    /// What is known before any node is looked at, with metacycles of `length` ticks.
+    fn none(length: i64, nodes: usize) -> Self {
+        Self {
+            length,
+            nodes: Vec::new(),
+            slots: Vec::new(),
+            firings: Vec::new(),
+            list: Vec::new(),
+            words: Vec::new(),
+            runs: 1,
+            exports: false,
+            exporters: Vec::new(),
+            at_the_edge: vec![false; nodes],
+            readers: Csr::from_rows(std::iter::empty::<[u32; 0]>()),
+            turns: Vec::new(),
+            firsts: Vec::new(),
+        }
     }
 
     /// Finds out who reads whose words, how long words take there and back, and who goes first.
@@ -156,19 +162,13 @@ impl Waits {
             starts
         };
         let mut waits = Self {
-            length: 1,
             nodes: starts(&mut nodes.iter().map(|_| 1)),
             slots: vec![0; count],
             firings: starts(&mut nodes.iter().map(Vec::len)),
             list: nodes.concat(),
             words: vec![1; count],
             runs: WINDOW_METACYCLES.into(),
-            exports: false,
-            exporters: Vec::new(),
-            at_the_edge: vec![false; count],
-            readers: Csr::from_rows(std::iter::empty::<[u32; 0]>()),
-            turns: Vec::new(),
-            firsts: Vec::new(),
+            ..Self::none(1, count)
         };
         waits.meet();
         waits
