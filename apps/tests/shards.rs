@@ -10,7 +10,7 @@ use sim_core::mix::mix64;
 use sim_core::program::Program;
 use sim_core::random::Seed;
 use sim_core::shard::Partition;
-use sim_core::{App, IdVec, Machine, Outcome, RunOptions, Ticks};
+use sim_core::{App, IdVec, Link, LogicalLatency, Machine, NodeId, Outcome, RunOptions, Ticks};
 use std::time::Duration;
 use tidelock::{Options, compile, library};
 
@@ -227,5 +227,45 @@ fn an_interrupted_run_leaves_a_state() {
         let (outcome, _) =
             Sharded { from: Some(state), ..Sharded::default() }.run(&app, &program, &options, &partition);
         assert_eq!(outcome, expected);
+    }
+}
+
+/// Shards of regular traffic take turns, whatever the lengths of their steps and of the ways between them, across the ends of
+/// epochs and from states in between.
+#[test]
+fn shards_that_take_turns() {
+    for seed in 0..60 {
+        let draw = |purpose: u64, below: u64| (mix64(seed << 8 | purpose) >> 8) % below;
+        let side = |purpose| 2 + draw(purpose, 4) as u32;
+        let machine = match draw(0, 3) {
+            0 => Machine::ring(3 + draw(1, 12) as u32),
+            1 => Machine::torus([side(1), side(2)]),
+            _ => Machine::hypercube(2 + draw(1, 3) as u32),
+        };
+        let longest = [1, 4, 12, 40][draw(3, 4) as usize];
+        let latency = |a: NodeId, b: NodeId| {
+            let drawn = |place: u32| 1 + (mix64(seed << 32 | u64::from(place)) >> 8) % longest;
+            LogicalLatency(match draw(4, 3) {
+                0 => longest,
+                // As long back as there.
+                1 => drawn(a.0.min(b.0) << 8 | a.0.max(b.0)),
+                _ => drawn(a.0 << 8 | b.0),
+            } as i64)
+        };
+        let links = machine.links().values().map(|link| Link { latency: latency(link.source, link.target), ..*link });
+        let machine =
+            Machine::new("drawn", machine.nodes().values().cloned().collect::<Vec<_>>(), links.collect::<Vec<_>>())
+                .unwrap();
+        let app = library::dense(&machine).unwrap();
+        let nodes = machine.nodes().len() as u32;
+        let shards = 2 + draw(5, 4) as u32;
+        let slices = partition(&machine, |node| node * shards.min(nodes) / nodes);
+        let mut partitions = scattered(&machine, 2);
+        partitions.push(slices.clone());
+        let level = if seed % 4 == 0 { DigestLevel::Events } else { DigestLevel::State };
+        check(&app, &machine, 1100 + draw(6, 100), level, &partitions);
+        if seed % 6 == 0 {
+            check_resume(&app, &machine, 2500, level, &[slices, partitions.swap_remove(0)]);
+        }
     }
 }

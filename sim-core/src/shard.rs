@@ -6,6 +6,7 @@
 
 mod cut;
 mod matrix;
+mod pace;
 mod partition;
 mod progress;
 mod reach;
@@ -15,6 +16,7 @@ mod sync;
 pub(crate) use cut::{Block, Cursor, NOTICE};
 pub use cut::{Cut, CutFrame};
 pub use matrix::{CutFlow, CutMatrix, Imbalance, ShardLoad};
+pub(crate) use pace::Pace;
 pub use partition::{Carrier, Partition, PartitionError, Partitioner};
 pub use progress::{Progress, Waiting};
 

@@ -1,7 +1,7 @@
 //! How much faster shards are than one process: a model of few constants, and these constants measured on this host.
 //!
 //! With c the time to compute a tick, o the processor's time of an exchange, and L the time of a message on its way, a shard
-//! takes W·c + o + L per window of W ticks, its reach. (Two windows of half the length would hide L, but a node visited for
+//! takes W·c + o + L per window of W ticks, its step. (Two windows of half the length would hide L, but a node visited for
 //! half as many ticks costs more than that wherever sharding pays.) The slowest shard sets the pace.
 
 use super::local::{LocalError, over_loopback};
@@ -69,7 +69,7 @@ pub struct ShardPrediction {
 /// Predicts the time of shards with these cuts.
 #[must_use]
 pub fn predict(matrix: &CutMatrix, constants: &Constants) -> Prediction {
-    let window = matrix.reach();
+    let window = matrix.step;
     let metacycle = matrix.metacycle as f64;
     let work: u64 = matrix.shards.iter().map(|shard| shard.work).sum();
     let shard = |number: u32| {
@@ -199,6 +199,7 @@ mod tests {
         };
         CutMatrix {
             metacycle: 1,
+            step: Some(Ticks(lookahead)).filter(|_| shards > 1),
             shards: vec![load; shards],
             cuts: pairs.filter(|(a, b)| a.abs_diff(*b) == 1).map(flow).collect(),
         }

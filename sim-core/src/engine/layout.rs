@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::ids::{ActorId, Id, IdVec, NodeId};
 use crate::machine::Link;
 use crate::program::{FrameId, PlannedFiring, ProductId, Program, Read};
-use crate::shard::{NOTICE, Partition, ShardId};
+use crate::shard::{NOTICE, Pace, Partition, ShardId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -253,10 +253,10 @@ pub(super) struct Parts<'p, 'a> {
     pub(super) extent: &'p Extent,
     pub(super) partition: &'p Partition,
     pub(super) shard: ShardId,
-    /// Ticks that the shard may execute at once without waiting for others in a circle.
-    pub(super) reach: i64,
-    /// The largest window that is asked for, in ticks.
-    pub(super) window: Option<i64>,
+    /// How the shard steps from one exchange with others to the next.
+    pub(super) pace: Pace,
+    /// Metacycles of a window, at most, if that is any.
+    pub(super) longest: i64,
     /// Whether every frame is hashed or traced.
     pub(super) frames_observed: bool,
     /// Whether an actor's firings must be observed in order.
@@ -475,7 +475,7 @@ fn lives(parts: &Parts<'_, '_>, products: &[ProductId], window: &Window) -> Vec<
         let late = match parts.frames_observed {
             true => ticks,
             false if parts.here(ends.target) => 1,
-            false => ticks.min(parts.reach),
+            false => ticks.min(parts.pace.step.0),
         };
         // A word in flight belongs to the state of its sender until it arrives.
         let arrives = frame.sent.0 + ends.latency.0;
@@ -509,7 +509,7 @@ impl Rings {
             for (_, firing) in program.firings_on(node) {
                 let first = firing.products.start;
                 let place = if firing.products.is_empty() { 0 } else { place_of(products, ProductId(first)) };
-                let ahead = (plan.rows[all.rows.len()], i64::from(start));
+                let ahead = (plan.rows[all.rows.len()], plan.window.steps.phase + i64::from(start));
                 all.add(parts, firing, place..place + firing.products.len(), products, lives, ahead);
             }
         }

@@ -31,6 +31,7 @@ pub use observe::SpreadTokens;
 pub use snapshot::{RestoreError, Sections, ShardState, Snapshot, SnapshotError};
 pub use trace::{Event, What};
 pub use window::WINDOW_METACYCLES;
+pub(crate) use window::most_ticks;
 pub use worker::{ReceiveError, Shard};
 
 use crate::app::App;

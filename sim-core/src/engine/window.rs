@@ -18,6 +18,7 @@ mod waits;
 mod walk;
 
 use super::layout::Parts;
+use crate::time::Ticks;
 use std::ops::Range;
 use waits::Waits;
 use walk::Walk;
@@ -38,12 +39,22 @@ const ROOMY_TIMES: u64 = 2;
 pub(super) struct Window {
     /// Metacycles of a window.
     pub(super) metacycles: i64,
+    pub(super) steps: Steps,
     /// Metacycles that a visit executes, at most.
     pub(super) runs: i64,
     /// At least one.
     pub(super) parts: Vec<Part>,
     visits: Vec<Visit>,
     spans: Vec<Span>,
+}
+
+/// How windows lie to the steps from one exchange to the next (see `shard/pace.rs`).
+#[derive(Clone, Copy)]
+pub(super) struct Steps {
+    /// Metacycles of a step, 1 if shards need not take turns.
+    metacycles: i64,
+    /// Windows start so many metacycles after multiples of their length.
+    pub(super) phase: i64,
 }
 
 /// What is executed before anything is sent. Ticks are counted from the start of the window.
@@ -85,6 +96,16 @@ pub(super) struct Plan {
 }
 
 impl Window {
+    /// Where a window ends that starts at `metacycle`, unless something cuts it short. Rings have room for whole windows: those
+    /// that start where one does seldom wrap within.
+    pub(super) fn end_after(&self, metacycle: i64) -> i64 {
+        let Steps { metacycles: step, phase } = self.steps;
+        let since = metacycle - phase;
+        // Who starts within a step ends it first, so that steps are always the same ones.
+        let length = if since % step == 0 { self.metacycles } else { self.metacycles.min(step) };
+        (since.div_euclid(length) + 1) * length + phase
+    }
+
     /// What `parts` visit.
     pub(super) fn visits(&self, parts: Range<usize>) -> impl Iterator<Item = (u32, &Span)> {
         let (start, end) = (self.parts[parts.start].visits.start, self.parts[parts.end - 1].visits.end);
@@ -98,20 +119,29 @@ impl Window {
     }
 }
 
+/// Ticks that a shard executes at once, at most, with metacycles of `length` ticks; `asked` is the most that its user wants.
+pub(crate) fn most_ticks(length: i64, frames_observed: bool, asked: Option<Ticks>) -> Ticks {
+    let longest = if frames_observed { OBSERVED_METACYCLES } else { i64::from(WINDOW_METACYCLES) };
+    let most = Ticks(longest.saturating_mul(length));
+    asked.map_or(most, |asked| most.min(asked)).max(Ticks(1))
+}
+
 /// The windows with the fewest visits, among those that rings have room for.
 pub(super) fn plan(parts: &Parts<'_, '_>) -> Plan {
     let waits = Waits::new(parts);
-    let length = parts.program.metacycle;
-    let longest = if parts.frames_observed { OBSERVED_METACYCLES } else { i64::from(WINDOW_METACYCLES) };
-    let longest = parts.window.map_or(longest, |window| longest.min(window / length));
+    let steps = Steps::of(parts);
     let mut best = Walk::new(&waits, 1).plan(parts);
     let least = best.words;
     let mut metacycles = 1;
-    while metacycles < longest {
-        metacycles = (4 * metacycles).min(longest);
-        let longer = Walk::new(&waits, metacycles).plan(parts);
+    while metacycles < parts.longest {
+        metacycles = (4 * metacycles).min(parts.longest);
+        let whole = steps.whole(metacycles);
+        if whole == best.window.metacycles {
+            continue;
+        }
+        let longer = Walk::new(&waits, whole).plan(parts);
         let visits = |plan: &Plan, times: i64| plan.window.visits.len() * times as usize;
-        let (old, new) = (visits(&best, metacycles), visits(&longer, best.window.metacycles));
+        let (old, new) = (visits(&best, whole), visits(&longer, best.window.metacycles));
         if new + old / WORTH > old || longer.words > ROOMY_WORDS.max(ROOMY_TIMES * least) {
             break;
         }
@@ -120,12 +150,28 @@ pub(super) fn plan(parts: &Parts<'_, '_>) -> Plan {
     // Where most rings go round a whole number of times, every window finds them as the first one did.
     let rows = best.middle_rows();
     let metacycles = best.window.metacycles / rows * rows;
-    if metacycles > 0 && metacycles < best.window.metacycles {
+    if metacycles > 0 && metacycles < best.window.metacycles && steps.whole(metacycles) == metacycles {
         // Plans of large machines are large.
         drop(best);
         best = Walk::new(&waits, metacycles).plan(parts);
     }
     best
+}
+
+impl Steps {
+    fn of(parts: &Parts<'_, '_>) -> Self {
+        let length = parts.program.metacycle;
+        match parts.pace.phase {
+            Some(phase) => Self { metacycles: parts.pace.step.0 / length, phase: phase.0 / length },
+            None => Self { metacycles: 1, phase: 0 },
+        }
+    }
+
+    /// The longest window of at most `metacycles` that is some steps, or of which a step is some.
+    fn whole(&self, metacycles: i64) -> i64 {
+        let fits = |window: &i64| window % self.metacycles == 0 || self.metacycles % window == 0;
+        (1..=metacycles).rev().find(fits).expect("a single one always fits")
+    }
 }
 
 impl Plan {

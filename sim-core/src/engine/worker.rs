@@ -14,14 +14,14 @@ use super::hot::{self, Stage};
 use super::layout::{Layout, Parts, Places, Ring};
 use super::observe::{SpreadTokens, Tap};
 use super::trace::Event;
-use super::{EngineError, FiringPanic, setup};
+use super::{EngineError, FiringPanic, setup, window};
 use crate::app::App;
 use crate::digest::{DigestLevel, EventSource};
 use crate::ids::{ChannelId, LinkId, NodeId};
 use crate::program::Program;
 use crate::run::{ChannelOutcome, RunOptions};
-use crate::shard::{Block, Cursor, Cut, NOTICE, Partition, ShardId};
-use crate::time::{Tick, Ticks};
+use crate::shard::{Block, Cursor, Cut, NOTICE, Pace, Partition, ShardId};
+use crate::time::Tick;
 use std::any::Any;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -139,11 +139,6 @@ pub enum ReceiveError {
     },
 }
 
-/// The most ticks that shard `id` may execute at once.
-fn reach(cuts: &[Cut], id: ShardId) -> Option<Ticks> {
-    cuts.iter().filter(|cut| cut.from() == id || cut.to() == id).filter_map(Cut::reach).min()
-}
-
 impl<'a> Shard<'a> {
     /// Shard `id` of `partition` at tick 0 of a run.
     ///
@@ -172,15 +167,17 @@ impl<'a> Shard<'a> {
     ) -> Result<Self, EngineError> {
         let incoming: Vec<Cut> = cuts.iter().filter(|cut| cut.to() == id).cloned().collect();
         let observed = setup::observed(app, options);
+        let frames_observed = options.digest == DigestLevel::Events || options.trace;
+        let most = window::most_ticks(program.metacycle, frames_observed, options.window);
         let parts = Parts {
             app,
             program,
             extent,
             partition,
             shard: id,
-            reach: options.window.into_iter().chain(reach(cuts, id)).min().map_or(i64::MAX, |ticks| ticks.0.max(1)),
-            window: options.window.map(|window| window.0),
-            frames_observed: options.digest == DigestLevel::Events || options.trace,
+            pace: Pace::new(cuts, program.metacycle, id, most),
+            longest: most.0 / program.metacycle,
+            frames_observed,
             observed: &|actor| observed[actor],
         };
         let layout = Layout::new(&parts)?;
@@ -433,8 +430,7 @@ impl<'a> Shard<'a> {
     fn window_to(&self, limit: i64) -> Next {
         let window = &self.layout.window;
         let (part, end) = self.under_way.unwrap_or_else(|| {
-            // Rings have room for whole windows: those that start where one does seldom wrap within.
-            let end = (self.metacycle / window.metacycles + 1) * window.metacycles;
+            let end = window.end_after(self.metacycle);
             let epoch = (self.metacycle / self.epoch_metacycles + 1) * self.epoch_metacycles;
             // Where nobody asks for the state between, a shard without neighbours passes over epochs.
             let stops = self.level != DigestLevel::Off || window.parts.len() > 1;

@@ -1,8 +1,8 @@
 //! What a partition costs, in figures of the calendars: the cut matrix, and how evenly shards are loaded.
 
 use super::partition::weights;
-use super::{Cut, Partition, ShardId};
-use crate::engine::{EngineError, Extent};
+use super::{Cut, Pace, Partition, ShardId};
+use crate::engine::{EngineError, Extent, most_ticks};
 use crate::ids::{IdVec, LinkId};
 use crate::machine::Machine;
 use crate::program::Program;
@@ -19,6 +19,10 @@ pub struct CutMatrix {
     pub shards: Vec<ShardLoad>,
     /// Cuts across which any frame travels, by (from, to).
     pub cuts: Vec<CutFlow>,
+    /// The most ticks from one exchange of a shard to the next, of the shard that exchanges most often; `None` if no shard
+    /// waits for words that follow from its own.
+    #[serde(default)]
+    pub step: Option<Ticks>,
 }
 
 /// What one shard has to do.
@@ -47,7 +51,7 @@ pub struct CutFlow {
     pub words: u64,
     /// How far the receiver may execute beyond what was sent to it; `None` if it never uses any of it.
     pub lookahead: Option<Ticks>,
-    /// The most ticks that the shards at its ends may execute at once (see [`Cut::reach`]); `None` if it is on no circle.
+    /// How far the shards at its ends may be apart in the mean (see [`Cut::reach`]); `None` if it is on no circle.
     pub reach: Option<Ticks>,
 }
 
@@ -79,7 +83,10 @@ impl CutMatrix {
             shard.work += weights[node].load;
             shard.memory_words += weights[node].memory;
         }
+        let most = most_ticks(program.metacycle(), false, None);
+        let steps = partition.ids().map(|id| Pace::new(&cuts, program.metacycle(), id, most).step);
         Ok(Self {
+            step: cuts.iter().any(|cut| cut.reach().is_some()).then(|| steps.min()).flatten(),
             metacycle: program.metacycle(),
             shards: shards.values().copied().collect(),
             cuts: cuts.iter().map(flow).collect(),
@@ -111,12 +118,6 @@ impl CutMatrix {
     #[must_use]
     pub fn lookahead(&self) -> Option<Ticks> {
         self.cuts.iter().filter_map(|cut| cut.lookahead).min()
-    }
-
-    /// The most ticks that any shard may execute at once; `None` if no shard waits for words that follow from its own.
-    #[must_use]
-    pub fn reach(&self) -> Option<Ticks> {
-        self.cuts.iter().filter_map(|cut| cut.reach).min()
     }
 
     /// What `from` sends to `to`.

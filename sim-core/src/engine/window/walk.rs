@@ -7,7 +7,7 @@
 
 use super::super::layout::{Numbered, Parts};
 use super::waits::{Wait, Waits};
-use super::{Part, Plan, Span, Visit, Window};
+use super::{Part, Plan, Span, Steps, Visit, Window};
 use crate::ids::NodeId;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -55,9 +55,9 @@ impl<'n> Walk<'n> {
     }
 
     pub(super) fn plan(mut self, parts: &Parts<'_, '_>) -> Plan {
-        let (waits, ticks) = (self.waits, self.metacycles * self.waits.length);
+        let (waits, steps, ticks) = (self.waits, Steps::of(parts), self.metacycles * self.waits.length);
         let mut list: Vec<Part> = Vec::new();
-        let (bounds, mut needed) = (waits.bounds(self.metacycles, parts.reach), 0);
+        let (bounds, mut needed) = (waits.bounds(self.metacycles, parts.pace.step.0), 0);
         let firings = waits.slots.len() as i64 * self.metacycles;
         for (number, &(start, end)) in bounds.iter().enumerate() {
             (self.bound, needed) = (bounds.get(number + 1).map_or(ticks, |next| next.0), end);
@@ -84,7 +84,8 @@ impl<'n> Walk<'n> {
         let starts = self.starts();
         let spans = self.spans.list;
         self.visits.shrink_to_fit();
-        let window = Window { metacycles: self.metacycles, runs: waits.runs, parts: list, visits: self.visits, spans };
+        let window =
+            Window { metacycles: self.metacycles, steps, runs: waits.runs, parts: list, visits: self.visits, spans };
         Plan { window, rows: self.rows, starts, words }
     }
 
