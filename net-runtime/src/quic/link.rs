@@ -92,12 +92,15 @@ impl Hub {
 
     /// For the thread that computes: until something has come in, or it is to look up.
     pub(super) async fn arrival(&self) {
-        /// Rounds in which sockets are looked at before the thread sleeps: what comes soon then costs no wake-up.
-        const ROUNDS: u32 = 16;
-        for _ in 0..ROUNDS {
+        /// How long sockets are looked at before the thread sleeps: to be woken up takes about as long.
+        const AWAKE: Duration = Duration::from_micros(200);
+        let begin = Instant::now();
+        while begin.elapsed() < AWAKE {
             if !self.is_quiet() {
                 return;
             }
+            // There may be more shards than processors.
+            std::thread::yield_now();
             yield_now().await;
         }
         if self.is_quiet() {

@@ -6,8 +6,8 @@ use super::io::Io;
 use super::tls::{self, Pins};
 use quinn::congestion::CubicConfig;
 use quinn::{
-    ClientConfig, Connection, ConnectionError, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig,
-    TokioRuntime, TransportConfig, VarInt,
+    AckFrequencyConfig, ClientConfig, Connection, ConnectionError, Endpoint, EndpointConfig, IdleTimeout,
+    MtuDiscoveryConfig, ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
 use std::future::Future;
 use std::io;
@@ -51,6 +51,9 @@ const SOCKET_BYTES: usize = 4 << 20;
 
 /// The largest packet that is tried. Ten of these are sent at once, and they must not exceed 64 KiB.
 const MTU_MAX: u16 = 6000;
+
+/// Packets that are acknowledged at once when so many have come, and otherwise with what is sent.
+const ACKNOWLEDGED: u32 = 32;
 
 /// How long one attempt to reach a shard takes; fresh ones find those soon that start late.
 pub(super) const ATTEMPT: Duration = Duration::from_secs(5);
@@ -156,6 +159,11 @@ fn transport(options: &Options) -> TransportConfig {
     let mut congestion = CubicConfig::default();
     // A window of words at once; shards on one host or in one rack are the usual case.
     congestion.initial_window(512 << 10);
+    let mut acknowledgements = AckFrequencyConfig::default();
+    // They travel with the words that go the other way.
+    acknowledgements
+        .ack_eliciting_threshold(VarInt::from_u32(ACKNOWLEDGED))
+        .max_ack_delay(Some(Duration::from_millis(5)));
     let mut transport = TransportConfig::default();
     let idle = IdleTimeout::try_from(options.peer_timeout).expect("timeouts are below 2⁶² ms");
     transport
@@ -170,6 +178,7 @@ fn transport(options: &Options) -> TransportConfig {
         .receive_window(VarInt::from_u32(32 << 20))
         .send_window(32 << 20)
         .mtu_discovery_config(Some(mtu))
+        .ack_frequency_config(Some(acknowledgements))
         .congestion_controller_factory(Arc::new(congestion));
     transport
 }
