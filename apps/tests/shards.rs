@@ -1,6 +1,6 @@
 //! Shards are invisible: the engine under the protocol between shards gives the digests of one thread.
 
-use net_runtime::engine::{EngineShard, OutcomeParts};
+use net_runtime::engine::{EngineShard, OutcomeParts, Standing};
 use net_runtime::memory::{Weather, run};
 use net_runtime::proto::session::{Config, Event, Phase};
 use net_runtime::proto::{Cause, ShardId, Worker};
@@ -77,7 +77,11 @@ impl Sharded<'_> {
             };
             assert!(ended, "{:?} at {at}, waits for {waits:?}", session.phase());
         }
-        let states = std::iter::from_fn(|| parts.state()).collect();
+        let state = |standing| match standing {
+            Standing::State(state) => *state,
+            Standing::Opaque { .. } => panic!("all states are plain: {standing:?}"),
+        };
+        let states = std::iter::from_fn(|| parts.state()).map(state).collect();
         (parts.finish(ends[0].session.worker().position()), states)
     }
 }

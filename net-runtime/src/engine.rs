@@ -2,10 +2,10 @@
 
 use crate::proto::{Cause, Neighbour, Schedule, ShardId, Worker};
 use serde::{Deserialize, Serialize};
-use sim_core::digest::{ChannelDigest, Root, epoch_ticks};
+use sim_core::digest::{ChannelDigest, Root, RunDigest, epoch_ticks};
 use sim_core::engine::{
-    EngineError, EpochPart, FiringPanic, Gathering, ReceiveError, Shard, ShardState, Snapshot, SpreadTokens,
-    WINDOW_METACYCLES,
+    EngineError, EpochPart, FiringPanic, Gathering, ReceiveError, Shard, ShardState, Snapshot, SnapshotError,
+    SpreadTokens, WINDOW_METACYCLES,
 };
 use sim_core::program::Program;
 use sim_core::shard::{Cut, Partition};
@@ -58,11 +58,49 @@ enum Part {
         bytes: Vec<u8>,
         last: bool,
     },
+    /// The shard stands at a tick at which it would tell its state, but that cannot be copied out.
+    Opaque {
+        tick: Tick,
+    },
     Observed {
         channel: ChannelId,
         outcome: Option<(u64, u64)>,
         recorded: Option<Vec<u64>>,
     },
+}
+
+/// Where a run stands, at a tick of which all its shards have told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// With everything that is needed to go on.
+    State(Box<Snapshot>),
+    /// With a state that cannot be copied out.
+    Opaque {
+        /// When.
+        tick: Tick,
+        /// The run digest of everything before.
+        digest: RunDigest,
+    },
+}
+
+impl Standing {
+    /// When.
+    #[must_use]
+    pub fn tick(&self) -> Tick {
+        match self {
+            Self::State(snapshot) => snapshot.state.tick,
+            Self::Opaque { tick, .. } => *tick,
+        }
+    }
+
+    /// The run digest of everything before.
+    #[must_use]
+    pub fn digest(&self) -> RunDigest {
+        match self {
+            Self::State(snapshot) => snapshot.digest,
+            Self::Opaque { digest, .. } => *digest,
+        }
+    }
 }
 
 /// A shard of the engine.
@@ -76,6 +114,8 @@ pub struct EngineShard<'a> {
     sent_before: BTreeMap<ShardId, Tick>,
     /// Metacycles from one state that is told to the next, if any are.
     every: Option<i64>,
+    /// A metacycle at whose start it is told besides.
+    also: Option<i64>,
     /// The metacycle at whose start the next state is told.
     next_state: i64,
     /// Where the shard stood when it told its state last.
@@ -118,6 +158,7 @@ impl<'a> EngineShard<'a> {
             end,
             sent_before,
             every: None,
+            also: None,
             next_state: i64::MAX,
             told: None,
             due,
@@ -152,11 +193,17 @@ impl<'a> EngineShard<'a> {
         self.plan_state();
     }
 
+    /// Tells it also at `tick`, the end of an epoch. All shards of a run must do the same.
+    pub fn save_at(&mut self, tick: Tick) {
+        self.also = Some(tick.0 / self.metacycle);
+        self.plan_state();
+    }
+
     fn plan_state(&mut self) {
-        if let Some(every) = self.every {
-            let metacycle = self.position.0 / self.metacycle;
-            self.next_state = (metacycle / every + 1).saturating_mul(every);
-        }
+        let metacycle = self.position.0 / self.metacycle;
+        let regular = self.every.map(|every| (metacycle / every + 1).saturating_mul(every));
+        let also = self.also.filter(|&also| also > metacycle);
+        self.next_state = regular.into_iter().chain(also).min().unwrap_or(i64::MAX);
     }
 
     /// The metacycle before which `tick` allows to execute; no further than to the next state.
@@ -181,8 +228,16 @@ impl<'a> EngineShard<'a> {
         if shard.at_epoch_end() == self.told {
             return;
         }
-        // With an opaque state there is nothing to tell.
-        let Ok(state) = shard.save() else { return };
+        let state = match shard.save() {
+            Ok(state) => state,
+            Err(SnapshotError::Opaque { .. }) => {
+                self.told = shard.at_epoch_end();
+                observed(shard, &mut self.due);
+                return self.due.extend(self.told.map(|tick| Part::Opaque { tick }));
+            }
+            // It stands between two epochs, because its run ends there.
+            Err(SnapshotError::NotAnEpoch { .. }) => return,
+        };
         self.told = Some(state.tick);
         observed(shard, &mut self.due);
         let bytes: Vec<u8> = state.to_words().into_iter().flat_map(u64::to_le_bytes).collect();
@@ -317,7 +372,7 @@ pub struct OutcomeParts<'a> {
     /// By shard: the state that is arriving.
     arriving: Vec<Vec<u8>>,
     /// States that all shards have told, oldest first.
-    states: VecDeque<Snapshot>,
+    states: VecDeque<Standing>,
 }
 
 impl<'a> OutcomeParts<'a> {
@@ -369,7 +424,7 @@ impl<'a> OutcomeParts<'a> {
     }
 
     /// The next state that all shards have told.
-    pub fn state(&mut self) -> Option<Snapshot> {
+    pub fn state(&mut self) -> Option<Standing> {
         self.states.pop_front()
     }
 
@@ -387,10 +442,11 @@ impl<'a> OutcomeParts<'a> {
     fn take_waiting(&mut self, shard: ShardId, all: bool) -> Result<(), String> {
         while let Some(part) = self.waiting[shard.0 as usize].pop_front() {
             let taken = match part {
-                Part::State { last: true, .. } if !all => {
+                Part::State { last: true, .. } | Part::Opaque { .. } if !all => {
                     self.waiting[shard.0 as usize].push_front(part);
                     return Ok(());
                 }
+                Part::Opaque { .. } => Ok(()),
                 Part::State { bytes, .. } => {
                     self.arriving[shard.0 as usize].extend(bytes);
                     Ok(())
@@ -411,18 +467,30 @@ impl<'a> OutcomeParts<'a> {
 
     /// Puts together the states that stand in front of what all shards have told.
     fn take_state(&mut self) -> Result<(), String> {
-        let mut states = Vec::new();
+        let (mut states, mut opaque) = (Vec::new(), Vec::new());
         for (number, (waiting, arrived)) in self.waiting.iter_mut().zip(&mut self.arriving).enumerate() {
-            let Some(Part::State { bytes, .. }) = waiting.pop_front() else { unreachable!("all stand at a state") };
-            arrived.extend(bytes);
+            match waiting.pop_front() {
+                Some(Part::State { bytes, .. }) => arrived.extend(bytes),
+                Some(Part::Opaque { tick }) => {
+                    opaque.push(tick);
+                    continue;
+                }
+                _ => unreachable!("all stand at a state"),
+            }
             let bytes = std::mem::take(arrived);
             let (words, rest) = bytes.as_chunks::<8>();
             let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
             let state = ShardState::from_words(&words).filter(|_| rest.is_empty());
             states.push(state.ok_or_else(|| format!("shard {number} told a state that is none"))?);
         }
-        let snapshot = self.gathering.snapshot(states).map_err(|error| error.to_string())?;
-        self.states.push_back(snapshot);
+        let standing = match opaque.first() {
+            None => Standing::State(Box::new(self.gathering.snapshot(states).map_err(|error| error.to_string())?)),
+            Some(&tick) if states.is_empty() && opaque.iter().all(|&other| other == tick) => {
+                Standing::Opaque { tick, digest: self.gathering.digest() }
+            }
+            Some(tick) => return Err(format!("not all shards stand at tick {tick} with an opaque state")),
+        };
+        self.states.push_back(standing);
         Ok(())
     }
 }

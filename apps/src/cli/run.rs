@@ -1,6 +1,6 @@
 //! `run`: compiles (or loads calendars), executes, and keeps what came out.
 
-use super::checkpoint::{CheckpointArgs, Keeper, Resumed, Start, Stopped, Store};
+use super::checkpoint::{CheckpointArgs, Keeper, Resumed, Stopped, Store};
 use super::coupled::{Carried, CarriedJson, Coupled};
 use super::failure::{Exit, Failure};
 use super::hosts::{self, NodeFolders};
@@ -15,6 +15,7 @@ use super::{channels, explain, files, spec, tokens};
 use crate::pipeline::{Iterations, RunError, feed, recorded};
 use crate::sharding::ShardsReport;
 use calendars::CalendarSet;
+use net_runtime::engine::Standing;
 use net_runtime::quic::Files;
 use serde::Serialize;
 use sim_core::digest::DigestLevel;
@@ -134,8 +135,10 @@ pub(crate) struct Ready<'a> {
     pub(crate) coupled: Option<Coupled>,
     /// Where the nodes of a fleet get their directories.
     pub(crate) nodes: Option<&'a NodeFolders>,
+    /// The files that its programs want in working directories, if a checkpoint has kept them.
+    pub(crate) fleet: Option<&'a FleetFiles>,
     /// Where it starts, if not at tick 0.
-    pub(crate) start: Option<&'a Start>,
+    pub(crate) start: Option<&'a Standing>,
     /// Makes the place for its checkpoints.
     pub(crate) store: &'a dyn Fn() -> Result<Store, Failure>,
 }
@@ -153,7 +156,7 @@ struct Inputs {
 
 /// What a checkpoint knows of a run.
 struct Known {
-    start: Option<Start>,
+    start: Option<Standing>,
     files: Files,
     /// The files that a fleet wants in working directories.
     fleet: Option<FleetFiles>,
@@ -352,12 +355,12 @@ impl Run {
             let Prepared { loaded, machine, calendars, .. } = &prepared;
             let files = match &resumed {
                 Some(known) => known.files.clone(),
-                None => spec::files(self, loaded, machine, calendars, &options, None)?,
+                None => spec::files(self, loaded, machine, calendars, &options, None, None)?,
             };
             Store::new(&self.checkpoint_folder(), &files, options.iterations, *program.identity(), shards::build()?)
         };
         let (app, program, options, nodes) = (&app, &program, &options, nodes.as_ref());
-        let mut ready = Ready { run: self, app, program, options, coupled, nodes, start, store: &store };
+        let mut ready = Ready { run: self, app, program, options, coupled, nodes, fleet: kept, start, store: &store };
         let mut executed = execute(&prepared, &mut ready, &mut display)?;
         let hosts =
             fleet.zip(nodes).map(|(fleet, nodes)| hosts::conclude(session, fleet, nodes, &mut executed.failure));
@@ -424,10 +427,12 @@ impl Run {
             hosts::begin(fleet, calendars, nodes, ready.run.trace, &worker).map_err(hosts::not_begun)?;
         }
         let mut engine = match ready.start {
-            Some(Start::State(snapshot)) => {
+            Some(Standing::State(snapshot)) => {
                 Engine::resume(ready.app, ready.program, ready.options, &partition, snapshot)
             }
-            Some(Start::Again { .. }) | None => Engine::parallel(ready.app, ready.program, ready.options, &partition),
+            Some(Standing::Opaque { .. }) | None => {
+                Engine::parallel(ready.app, ready.program, ready.options, &partition)
+            }
         }
         .map_err(failed)?;
         let carried = ready.coupled.take().map(|coupled| coupled.carry(engine.progress().end)).transpose()?;
@@ -517,10 +522,10 @@ impl Run {
 }
 
 impl ResumedJson {
-    fn new(start: Option<&Start>, app: &App) -> Self {
+    fn new(start: Option<&Standing>, app: &App) -> Self {
         let opaque = app.actors().values().filter(|actor| actor.state == ActorState::Opaque);
         let tick = start.map_or(0, |start| start.tick().0);
-        let from_tick = if let Some(Start::State(_)) = start { tick } else { 0 };
+        let from_tick = if let Some(Standing::State(_)) = start { tick } else { 0 };
         Self { checkpoint_tick: tick, from_tick, opaque: opaque.map(|actor| actor.name.to_string()).collect() }
     }
 

@@ -14,13 +14,14 @@ use crate::formats;
 use crate::hosts::Fleet;
 use crate::pipeline::{Iterations, feed};
 use calendars::CalendarSet;
+use net_runtime::engine::Standing;
 use net_runtime::proto::Hash;
 use net_runtime::quic::Files;
 use serde::{Deserialize, Serialize};
 use sim_core::digest::{DigestLevel, RunDigest};
 use sim_core::engine::{ShardState, Snapshot};
 use sim_core::shard::{Partition, ShardId};
-use sim_core::{App, ChannelId, IdVec, Machine, NodeId, RunOptions, Ticks};
+use sim_core::{App, ChannelId, IdVec, Machine, NodeId, RunOptions, Tick, Ticks};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -60,6 +61,8 @@ struct ShardsFile {
     every: Option<Ticks>,
     /// The folder of the checkpoints, where shard 0 is.
     checkpoints: PathBuf,
+    /// Where the run, which is executed again, stood before.
+    again: Option<(Tick, Hash)>,
 }
 
 /// How shards execute a run.
@@ -71,7 +74,7 @@ pub(crate) struct Shards {
     /// The folder of the checkpoints, where shard 0 is.
     pub(crate) checkpoints: PathBuf,
     /// Where they start, if not at tick 0.
-    pub(crate) start: Option<Snapshot>,
+    pub(crate) start: Option<Standing>,
 }
 
 /// Where another process finds the application.
@@ -129,7 +132,7 @@ impl FleetFiles {
     }
 }
 
-/// The files of a run.
+/// The files of a run; those that a fleet wants in working directories as they are, or as a checkpoint has `kept` them.
 pub(crate) fn files(
     run: &Run,
     loaded: &LoadedApp,
@@ -137,6 +140,7 @@ pub(crate) fn files(
     calendars: &CalendarSet,
     options: &RunOptions,
     shards: Option<&Shards>,
+    kept: Option<&FleetFiles>,
 ) -> Result<Files, Failure> {
     let mut files = Files::new();
     let app = match &loaded.origin {
@@ -147,7 +151,11 @@ pub(crate) fn files(
         Origin::BuiltIn(name) => AppName::BuiltIn(name.clone()),
         Origin::Own => AppName::Own,
         Origin::Fleet(source, fleet) => {
-            let packed = postcard::to_stdvec(&FleetFiles::pack(fleet)?).expect("plain data has a form");
+            let packed = match kept {
+                Some(kept) => postcard::to_stdvec(kept),
+                None => postcard::to_stdvec(&FleetFiles::pack(fleet)?),
+            };
+            let packed = packed.expect("plain data has a form");
             files.insert(FLEET_FILE.to_owned(), source.text.clone().into_bytes());
             files.insert(FLEET_FILES.to_owned(), packed);
             AppName::Fleet(std::path::absolute(&source.name).unwrap_or_else(|_| source.name.clone().into()))
@@ -170,9 +178,13 @@ pub(crate) fn files(
             partition: machine.nodes().ids().map(|node| shards.partition.shard_of(node)).collect(),
             every: shards.every,
             checkpoints: shards.checkpoints.clone(),
+            again: match &shards.start {
+                Some(Standing::Opaque { tick, digest }) => Some((*tick, *digest.chain())),
+                Some(Standing::State(_)) | None => None,
+            },
         }),
     };
-    if let Some(snapshot) = shards.and_then(|shards| shards.start.as_ref()) {
+    if let Some(Standing::State(snapshot)) = shards.and_then(|shards| shards.start.as_ref()) {
         let words = snapshot.state.to_words().into_iter().flat_map(u64::to_le_bytes);
         files.insert(STATE_FILE.to_owned(), snapshot.digest.chain().iter().copied().chain(words).collect());
     }
@@ -253,18 +265,19 @@ pub(crate) fn read(session: &Session, files: &Files) -> Result<Spec, Failure> {
         ..RunOptions::default()
     };
     let start = files.get(STATE_FILE).map(|bytes| state(bytes, &options, calendars.identity(&machine))).transpose()?;
-    let shards = described.shards.map(|shards| self::shards(shards, &machine, start)).transpose()?;
+    let shards = described.shards.map(|shards| self::shards(shards, &machine, digest, start)).transpose()?;
     let (loaded, fleet, trace) = (LoadedApp { app, origin }, fleet_files, described.trace);
     Ok(Spec { loaded, fleet, app: fed, machine, calendars, options, trace, shards })
 }
 
-fn shards(file: ShardsFile, machine: &Machine, start: Option<Snapshot>) -> Result<Shards, Failure> {
-    let ShardsFile { partition, every, checkpoints } = file;
+fn shards(file: ShardsFile, machine: &Machine, level: DigestLevel, start: Option<Snapshot>) -> Result<Shards, Failure> {
+    let ShardsFile { partition, every, checkpoints, again } = file;
     let partition = Partition::new(partition).map_err(|error| broken(RUN_FILE, &error.to_string()))?;
     if partition.nodes() != machine.nodes().len() {
         return Err(broken(RUN_FILE, "the partition is of another machine"));
     }
-    Ok(Shards { partition, every, checkpoints, start })
+    let again = again.map(|(tick, chain)| Standing::Opaque { tick, digest: RunDigest::resumed(level, chain) });
+    Ok(Shards { partition, every, checkpoints, start: start.map(|state| Standing::State(Box::new(state))).or(again) })
 }
 
 fn state(bytes: &[u8], options: &RunOptions, identity: Hash) -> Result<Snapshot, Failure> {

@@ -30,6 +30,8 @@ pub enum Cause {
     Interrupted,
     /// Somebody asked the run to end (SIGTERM).
     Terminated,
+    /// What is executed again differs from what it was.
+    Differs,
 }
 
 impl Cause {
@@ -45,6 +47,7 @@ impl Cause {
             Self::Disagreed => 7,
             Self::Violated => 8,
             Self::HostFailed => 9,
+            Self::Differs => 10,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }

@@ -2,8 +2,8 @@
 
 use super::super::failure::{Exit, Failure};
 use super::args::Every;
-use super::record::Start;
 use super::store::{Store, command};
+use net_runtime::engine::Standing;
 use net_runtime::proto::Cause;
 use net_runtime::quic::Interrupts;
 use sim_core::Tick;
@@ -48,13 +48,13 @@ impl<'a> Keeper<'a> {
     pub(crate) fn new(
         every: Option<Every>,
         metacycle: i64,
-        start: Option<&Start>,
+        start: Option<&Standing>,
         make: impl Fn() -> Result<Store, Failure> + 'a,
     ) -> Result<Self, Failure> {
         let failed = |error| Failure::new(Exit::Internal, "run::signals", format!("cannot listen to signals: {error}"));
         let check = match start {
-            Some(Start::Again { tick, digest }) => Some((*tick, *digest)),
-            Some(Start::State(_)) | None => None,
+            Some(Standing::Opaque { tick, digest }) => Some((*tick, *digest)),
+            Some(Standing::State(_)) | None => None,
         };
         Ok(Self {
             every,
@@ -126,8 +126,10 @@ impl<'a> Keeper<'a> {
 
     fn keep(&mut self, engine: &Engine<'_>) -> Result<(), Stopped> {
         let start = match engine.snapshot() {
-            Ok(snapshot) => Start::State(Box::new(snapshot)),
-            Err(SnapshotError::Opaque { .. }) => Start::Again { tick: engine.progress().tick, digest: engine.digest() },
+            Ok(snapshot) => Standing::State(Box::new(snapshot)),
+            Err(SnapshotError::Opaque { .. }) => {
+                Standing::Opaque { tick: engine.progress().tick, digest: engine.digest() }
+            }
             Err(error @ SnapshotError::NotAnEpoch { .. }) => unreachable!("checkpoints are at ends of epochs: {error}"),
         };
         if self.store.is_none() {
@@ -148,13 +150,20 @@ impl<'a> Keeper<'a> {
                 if found == expected {
                     return Ok(());
                 }
-                let message = format!(
-                    "executed again, the run differs before tick {tick}: its run digest is {found}, and was {expected}"
-                );
-                let failure = Failure::new(Exit::DigestsDiffer, "checkpoint::differs", message);
-                Err(Stopped::Failure(failure.help("`tidelock verify` finds what is no function of its inputs")))
+                Err(Stopped::Failure(differs(difference(tick, found, expected))))
             }
             _ => Ok(()),
         }
     }
+}
+
+/// How a run that is executed again differs from what it was.
+pub(crate) fn difference(tick: Tick, found: RunDigest, expected: RunDigest) -> String {
+    format!("executed again, the run differs before tick {tick}: its run digest is {found}, and was {expected}")
+}
+
+/// It does.
+pub(crate) fn differs(difference: String) -> Failure {
+    Failure::new(Exit::DigestsDiffer, "checkpoint::differs", difference)
+        .help("`tidelock verify` finds what is no function of its inputs")
 }

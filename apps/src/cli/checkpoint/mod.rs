@@ -16,6 +16,5 @@ mod section;
 mod store;
 
 pub(crate) use args::{CheckpointArgs, Every};
-pub(crate) use keeper::{Keeper, Stopped};
-pub(crate) use record::Start;
+pub(crate) use keeper::{Keeper, Stopped, difference, differs};
 pub(crate) use store::{Resumed, Store, command, resume};

@@ -1,6 +1,7 @@
 //! The record that makes files a checkpoint: JSON in one line for all that belongs to it, and the hash of that line.
 
 use super::section::{self, SectionError, short};
+use net_runtime::engine::Standing;
 use net_runtime::proto::Hash;
 use serde::{Deserialize, Serialize};
 use sim_core::digest::{DigestLevel, RunDigest};
@@ -13,15 +14,6 @@ use std::path::Path;
 pub(super) const COMMIT: &str = "commit";
 
 const VERSION: u32 = 1;
-
-/// Where a run starts that does not start at tick 0, or that did not always.
-#[derive(Clone, Debug)]
-pub(crate) enum Start {
-    /// From a state.
-    State(Box<Snapshot>),
-    /// At tick 0, because a state is opaque; at this tick the run digest must be this one.
-    Again { tick: Tick, digest: RunDigest },
-}
 
 /// A checkpoint, as its record says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,18 +89,15 @@ impl RecordError {
 impl Record {
     /// The record and the section files of `start`, of a run with these hashes.
     pub(super) fn new(
-        start: &Start,
+        start: &Standing,
         iterations: u64,
         calendars: &Hash,
         configuration: &Hash,
         build: &Hash,
     ) -> (Self, Vec<(&'static str, Vec<u8>)>) {
-        let (tick, digest) = match start {
-            Start::State(snapshot) => (snapshot.state.tick, snapshot.digest),
-            Start::Again { tick, digest } => (*tick, *digest),
-        };
+        let (tick, digest) = (start.tick(), start.digest());
         let (mut files, mut sections) = (Vec::new(), BTreeMap::new());
-        if let Start::State(snapshot) = start {
+        if let Standing::State(snapshot) = start {
             let ShardState { nodes, links, channels, .. } = &snapshot.state;
             for (name, words) in [("nodes", words(nodes)), ("links", words(links)), ("channels", words(channels))] {
                 let (bytes, hash) = section::encode(&words);
@@ -149,7 +138,7 @@ impl Record {
     }
 
     /// Reads the checkpoint in `folder`, of the run with the hash `configuration`.
-    pub(super) fn load(folder: &Path, configuration: &Hash) -> Result<(Self, Start), RecordError> {
+    pub(super) fn load(folder: &Path, configuration: &Hash) -> Result<(Self, Standing), RecordError> {
         let read = |file: &str| {
             let unreadable = |source| RecordError::Unreadable { file: file.to_owned(), source };
             std::fs::read(folder.join(file)).map_err(unreadable)
@@ -165,7 +154,7 @@ impl Record {
         let (digest, identity) = record.digest().zip(unhex(&record.calendars)).ok_or(RecordError::Record)?;
         let tick = Tick(record.tick);
         if record.sections.is_empty() {
-            return Ok((record, Start::Again { tick, digest }));
+            return Ok((record, Standing::Opaque { tick, digest }));
         }
         let section = |file: &str| {
             let damaged = |source| RecordError::Damaged { file: file.to_owned(), source };
@@ -184,7 +173,7 @@ impl Record {
             channels: sections(&section("channels")?)?,
         };
         let snapshot = Snapshot { identity, iterations: record.iterations, digest, state };
-        Ok((record, Start::State(Box::new(snapshot))))
+        Ok((record, Standing::State(Box::new(snapshot))))
     }
 
     fn digest(&self) -> Option<RunDigest> {

@@ -5,10 +5,10 @@ use super::super::files::not_stored;
 use super::super::results::quoted;
 use super::super::session::Session;
 use super::super::spec::{self, INPUT, Spec};
-use super::record::{COMMIT, Record, Start};
+use super::record::{COMMIT, Record};
+use net_runtime::engine::Standing;
 use net_runtime::proto::Hash;
 use net_runtime::quic::Files;
-use sim_core::Tick;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ pub(crate) struct Resumed {
     /// Its files.
     pub(crate) files: Files,
     /// Where; `None` if there is no whole checkpoint yet, so that it starts at tick 0.
-    pub(crate) start: Option<Start>,
+    pub(crate) start: Option<Standing>,
 }
 
 impl Store {
@@ -79,7 +79,7 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be stored; those that are there stay.
-    pub(crate) fn commit(&self, start: &Start) -> Result<(), Failure> {
+    pub(crate) fn commit(&self, start: &Standing) -> Result<(), Failure> {
         let (record, mut files) =
             Record::new(start, self.iterations, &self.calendars, &self.configuration, &self.build);
         files.push((COMMIT, record.encode()));
@@ -116,18 +116,8 @@ impl Resumed {
     }
 }
 
-impl Start {
-    /// Where the run stood.
-    pub(crate) fn tick(&self) -> Tick {
-        match self {
-            Self::State(snapshot) => snapshot.state.tick,
-            Self::Again { tick, .. } => *tick,
-        }
-    }
-}
-
 /// The newest whole checkpoint in `folder`; `None` if there is not any.
-fn newest(session: &Session, folder: &Path, configuration: &Hash, build: &Hash) -> Result<Option<Start>, Failure> {
+fn newest(session: &Session, folder: &Path, configuration: &Hash, build: &Hash) -> Result<Option<Standing>, Failure> {
     let mut passed = Vec::new();
     for (tick, path) in checkpoints(folder) {
         match Record::load(&path, configuration) {

@@ -1,16 +1,15 @@
 //! Executes shards: as shard 0, which keeps the outcome, and as any other.
 
-use super::super::checkpoint::{CheckpointArgs, Every, Start, Store, command};
+use super::super::checkpoint::{Every, Store, command, difference};
 use super::super::coupled::Carried;
 use super::super::explain;
 use super::super::failure::{Exit, Failure};
 use super::super::files::not_stored;
 use super::super::hosts::{self, NodeFolders, Trace};
-use super::super::load::LoadedApp;
 use super::super::partition::choose;
 use super::super::prepare::Prepared;
 use super::super::progress::Display;
-use super::super::run::{Executed, Ready, Run};
+use super::super::run::{Executed, Ready};
 use super::super::session::Session;
 use super::super::spec::{self, Shards, Spec};
 use super::manifest::{MANIFEST_FILE, ManifestFile};
@@ -22,11 +21,11 @@ use super::stop::{not_joined, stopped};
 use crate::hosts::Fleet;
 use crate::sharding::ShardsReport;
 use calendars::CalendarSet;
-use net_runtime::engine::{EngineShard, OutcomeParts};
+use net_runtime::engine::{EngineShard, OutcomeParts, Standing};
 use net_runtime::proto::rendezvous::Trust;
 use net_runtime::proto::{Cause, Hash, Neighbour, ShardId, Stop, Worker};
 use net_runtime::quic::{Agreement, Figures, Interrupts, Membership, Observer, Port, host, join, run};
-use sim_core::engine::{EngineError, Progress, Snapshot};
+use sim_core::engine::{EngineError, Progress};
 use sim_core::program::Program;
 use sim_core::shard::{CutMatrix, Partition};
 use sim_core::{App, RunOptions, Tick, Ticks};
@@ -68,24 +67,25 @@ impl Shard<'_> {
         let Self { session, rank, port, trust, manifest, build, launcher, progressed } = self;
         let Prepared { loaded, machine, calendars, .. } = prepared;
         let Ready { run: asked, app, program, options, store, nodes, .. } = *ready;
-        refuse_checkpoints_of_fleet(asked, loaded)?;
         let partition = choose(asked.partition.as_deref(), Some(rank.shards), machine, program)?;
         let failed = |error: EngineError| explain::run(&error.into());
         let matrix = CutMatrix::new(machine, program, &partition).map_err(failed)?;
         let shards = Shards {
             every: every(asked.checkpoint.checkpoint_every)?,
             checkpoints: asked.checkpoint_folder(),
-            start: start(ready.start)?,
+            start: ready.start.cloned(),
             partition: partition.clone(),
         };
         progressed.checkpoints = Some(shards.checkpoints.clone());
-        let files = spec::files(asked, loaded, machine, calendars, options, Some(&shards))?;
+        let files = spec::files(asked, loaded, machine, calendars, options, Some(&shards), ready.fleet)?;
         let agreement =
             Agreement { build, configuration: spec::configuration(&files), calendars: *program.identity(), seed: 0 };
         manifest.iter().try_for_each(|manifest| manifest.check(&agreement))?;
         let (worker, neighbours) = worker(app, program, options, &shards, ShardId(0)).map_err(failed)?;
         let mut parts = OutcomeParts::new(app, program, options, &partition).map_err(failed)?;
-        shards.start.iter().try_for_each(|snapshot| parts.restore(snapshot)).map_err(failed)?;
+        if let Some(Standing::State(snapshot)) = &shards.start {
+            parts.restore(snapshot).map_err(failed)?;
+        }
         let end = worker.end();
         let carried = carried(ready, end)?;
         let mut checkpoints = carried.is_none().then_some(Checkpoints { store: None, make: store });
@@ -106,6 +106,7 @@ impl Shard<'_> {
             display: Some(display),
             parts: Some(parts),
             checkpoints,
+            check: shards.start.clone().filter(|start| matches!(start, Standing::Opaque { .. })),
             end,
             teller: Teller::new(0, launcher),
             figures: BTreeMap::new(),
@@ -177,8 +178,8 @@ impl Shard<'_> {
         let (worker, neighbours) =
             worker(&app, &program, &options, &shards, id).map_err(|error| explain::run(&error.into()))?;
         let (end, teller, figures) = (worker.end(), Teller::new(rank.rank, launcher), BTreeMap::new());
-        let (display, parts, checkpoints, unstored) = (None, None, None, None);
-        let mut observer = Observed { session, display, parts, checkpoints, end, teller, figures, unstored };
+        let (display, parts, checkpoints, check, unstored) = (None, None, None, None, None);
+        let mut observer = Observed { session, display, parts, checkpoints, check, end, teller, figures, unstored };
         let fleet = loaded.fleet().zip(fleet.as_ref());
         let nodes = fleet.map(|(fleet, files)| NodeFolders::new(None, fleet, Some(files))).transpose()?;
         let programs = loaded.fleet().zip(nodes.as_ref());
@@ -221,7 +222,12 @@ fn worker<'a>(
     id: ShardId,
 ) -> Result<(EngineShard<'a>, Vec<Neighbour>), EngineError> {
     let (mut worker, neighbours) = EngineShard::new(app, program, options, &shards.partition, id)?;
-    shards.start.iter().try_for_each(|snapshot| worker.restore(snapshot))?;
+    match &shards.start {
+        Some(Standing::State(snapshot)) => worker.restore(snapshot)?,
+        // Executed again, it must come by there.
+        Some(Standing::Opaque { tick, .. }) => worker.save_at(*tick),
+        None => {}
+    }
     shards.every.iter().for_each(|&ticks| worker.save_every(ticks));
     Ok((worker, neighbours))
 }
@@ -234,18 +240,6 @@ fn every(every: Option<Every>) -> Result<Option<Ticks>, Failure> {
         Some(Every::Time(_)) => {
             let message = "shards take checkpoints at ticks, not at times";
             Err(Failure::new(Exit::Invalid, "checkpoint::time", message).help("write --checkpoint-every 1000000"))
-        }
-    }
-}
-
-/// The state from which shards start.
-fn start(start: Option<&Start>) -> Result<Option<Snapshot>, Failure> {
-    match start {
-        None => Ok(None),
-        Some(Start::State(snapshot)) => Ok(Some((**snapshot).clone())),
-        Some(Start::Again { .. }) => {
-            let message = "a run with an opaque state is executed again from tick 0 by one process";
-            Err(Failure::new(Exit::Invalid, "checkpoint::opaque", message).help("leave --shards out"))
         }
     }
 }
@@ -263,16 +257,6 @@ impl Checkpoints<'_> {
             none => Ok(none.insert((self.make)()?)),
         }
     }
-}
-
-/// What programs do is opaque, and shards do not execute again.
-fn refuse_checkpoints_of_fleet(asked: &Run, loaded: &LoadedApp) -> Result<(), Failure> {
-    let CheckpointArgs { checkpoint_every, resume, .. } = &asked.checkpoint;
-    if loaded.fleet().is_none() || (checkpoint_every.is_none() && resume.is_none()) {
-        return Ok(());
-    }
-    let message = "a fleet of programs that runs on shards leaves no checkpoints, and goes on from none";
-    Err(Failure::new(Exit::Invalid, "checkpoint::fleet", message).help("leave --shards out: one process does both"))
 }
 
 /// Lets the programs of a shard's nodes begin.
@@ -314,6 +298,8 @@ struct Observed<'a, 'd> {
     parts: Option<PayloadParts<'a>>,
     /// On shard 0, unless clocks carry the run.
     checkpoints: Option<Checkpoints<'a>>,
+    /// On shard 0: where a run that is executed again stood before, with the same run digest.
+    check: Option<Standing>,
     end: Tick,
     teller: Teller,
     /// On shard 0: what shards have measured.
@@ -326,10 +312,17 @@ impl Observer for Observed<'_, '_> {
     fn part(&mut self, from: ShardId, bytes: Vec<u8>) -> Result<(), (Cause, String)> {
         let parts = self.parts.as_mut().expect("only shard 0 is given parts");
         parts.take(from, bytes)?;
-        while let Some(snapshot) = parts.engine.state() {
+        while let Some(standing) = parts.engine.state() {
+            if let Some(before) = self.check.take_if(|before| before.tick() == standing.tick()) {
+                if standing.digest() != before.digest() {
+                    let message = difference(standing.tick(), standing.digest(), before.digest());
+                    return Err((Cause::Differs, message));
+                }
+                continue;
+            }
             // Clocks do not go on from a state.
             let Some(checkpoints) = &mut self.checkpoints else { continue };
-            let kept = checkpoints.store().and_then(|store| store.commit(&Start::State(Box::new(snapshot))));
+            let kept = checkpoints.store().and_then(|store| store.commit(&standing));
             if let Err(failure) = kept {
                 let message = failure.to_string();
                 self.unstored = Some(failure);

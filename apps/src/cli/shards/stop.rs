@@ -1,5 +1,6 @@
 //! How a shard ends early: for people, and as the last line for programs.
 
+use super::super::checkpoint::differs;
 use super::super::failure::{Exit, Failure};
 use net_runtime::proto::{Cause, Stop};
 use net_runtime::quic::JoinError;
@@ -44,6 +45,7 @@ pub(crate) fn exit(cause: Cause) -> Exit {
         Cause::Violated => Exit::Violated,
         Cause::Interrupted => Exit::Interrupted,
         Cause::Terminated => Exit::Terminated,
+        Cause::Differs => Exit::DigestsDiffer,
     }
 }
 
@@ -63,6 +65,7 @@ pub(crate) fn stopped(stop: &Stop, own: u32) -> Failure {
         }
         Cause::CheckFailed => failure("run::firing", message.clone()),
         Cause::HostFailed => failure("host::failed", message.clone()),
+        Cause::Differs => differs(message.clone()),
         Cause::Storage | Cause::Invalid | Cause::Internal => failure("shard::failed", format!("{whose}: {message}")),
     }
 }

@@ -255,7 +255,7 @@ fn shards_tell_how_programs_end() {
     }
 }
 
-/// What programs do is opaque: a checkpoint of a fleet is executed again, by one process, with the files as they were.
+/// What programs do is opaque: a checkpoint of a fleet is executed again, by threads or by shards, with the files as they were.
 #[test]
 fn a_fleet_goes_on_from_a_checkpoint() {
     if !can_host(&[]) {
@@ -269,22 +269,37 @@ fn a_fleet_goes_on_from_a_checkpoint() {
         )
     };
     fleet(&folder, "line:2", "tick_ns: 20000,", &(node("a", 0) + &node("b", 400)));
-    let words = "run hosts.ron --trace deterministic --checkpoint-every 1 --checkpoints ck -o whole";
-    let whole = succeed(words, &folder);
+    let words = "run hosts.ron --trace deterministic --checkpoint-every 1";
+    let whole = succeed(&format!("{words} --checkpoints by-threads -o whole"), &folder);
+    let sharded = succeed(&format!("{words} --checkpoints by-shards --shards 2 -o sharded"), &folder);
+    assert_eq!((&sharded["digest"], hosts(&sharded)), (&whole["digest"], hosts(&whole)));
     std::fs::write(folder.join("data"), "as it is now\n").unwrap();
-    for threads in [1, 2] {
-        let resumed = succeed(&format!("run --resume ck --threads {threads} -o again{threads}"), &folder);
-        assert_eq!((&resumed["digest"], hosts(&resumed)), (&whole["digest"], hosts(&whole)));
-        assert_eq!(resumed["resumed"]["from_tick"], 0);
-        assert!(resumed["resumed"]["checkpoint_tick"].as_i64().unwrap() > 0, "{resumed}");
-        for file in ["b/stdout", "b/trace"] {
-            let read = |run: &str| std::fs::read(folder.join(run).join("nodes").join(file)).unwrap();
-            assert_eq!(read(&format!("again{threads}")), read("whole"), "{file}");
+    for (number, checkpoints) in ["by-threads", "by-shards"].into_iter().enumerate() {
+        for how in ["--threads 1", "--threads 2", "--shards 2"] {
+            let output = format!("again-{number}{}", how.replace(' ', ""));
+            let resumed = succeed(&format!("run --resume {checkpoints} {how} -o {output}"), &folder);
+            assert_eq!((&resumed["digest"], hosts(&resumed)), (&whole["digest"], hosts(&whole)));
+            assert_eq!(resumed["resumed"]["from_tick"], 0);
+            assert!(resumed["resumed"]["checkpoint_tick"].as_i64().unwrap() > 0, "{resumed}");
+            for file in ["b/stdout", "b/trace"] {
+                let read = |run: &str| std::fs::read(folder.join(run).join("nodes").join(file)).unwrap();
+                assert_eq!(read(&output), read("whole"), "{file}");
+            }
         }
     }
-    for words in ["run hosts.ron --checkpoint-every 1", "run --resume ck"] {
-        let (code, value) = json(&format!("{words} --shards 2"), &folder);
-        assert_eq!((code, &value["error"]["code"]), (2, &"checkpoint::fleet".into()), "{value}");
+    // Records of a run that was another one.
+    for checkpoint in std::fs::read_dir(folder.join("by-shards")).unwrap().map(|entry| entry.unwrap().path()) {
+        let Ok(record) = std::fs::read_to_string(checkpoint.join("commit")) else { continue };
+        let (line, _) = record.split_once('\n').unwrap();
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["digest"] = "00".repeat(32).into();
+        let line = format!("{line}\n");
+        let hash = blake3::hash(line.as_bytes()).to_hex();
+        std::fs::write(checkpoint.join("commit"), format!("{line}{hash}\n")).unwrap();
+    }
+    for how in ["--threads 2", "--shards 2"] {
+        let (code, value) = json(&format!("run --resume by-shards {how}"), &folder);
+        assert_eq!((code, &value["error"]["code"]), (10, &"checkpoint::differs".into()), "{how}: {value}");
     }
 }
 
