@@ -4,10 +4,10 @@
 //! absolute times do not travel. A ratio is the median over the pairs, every other figure a median, with the least and
 //! the largest beside it.
 
-mod cut;
 mod naive;
+mod shards;
 
-pub use cut::CutCase;
+pub use shards::ShardsCase;
 
 use crate::library::{dense, sparse};
 use crate::pipeline::compile;
@@ -95,8 +95,10 @@ pub struct Measurements {
     pub calibration: f64,
     /// The engine under several loads.
     pub engine: Vec<EngineCase>,
-    /// Two shards, by the share of words that cross between them.
-    pub cuts: Vec<CutCase>,
+    /// Two shards, by the size of the machine.
+    pub shards: Vec<ShardsCase>,
+    /// The same by the share of words that cross between them.
+    pub cuts: Vec<ShardsCase>,
 }
 
 /// Why a benchmark cannot be measured.
@@ -125,8 +127,8 @@ pub enum BenchError {
 /// Below this two threads do not have two cores.
 const TWO_CORES: f64 = 1.8;
 
-/// Measures tori of the given sides, each figure `repeats` times, and two shards of a torus of side `cut_side`, a multiple of 8,
-/// if there is one; `talk` is told what comes next.
+/// Measures tori of the given sides, each figure `repeats` times; if there is a `cut_side`, a multiple of 8, also as two shards,
+/// and those of a torus of that side by what crosses. `talk` is told what comes next.
 ///
 /// # Errors
 /// [`BenchError`].
@@ -146,8 +148,15 @@ pub fn measure(
             engine.push(case(side, load, repeats, calibration)?);
         }
     }
-    let cuts = cut_side.map(|side| cut::sweep(side, repeats, calibration, talk)).transpose()?;
-    Ok(Measurements { cores, calibration, engine, cuts: cuts.unwrap_or_default() })
+    let (mut shards, mut cuts) = (Vec::new(), Vec::new());
+    if let Some(cut_side) = cut_side {
+        for &side in sides {
+            talk(&format!("two shards of torus {side}×{side}"));
+            shards.push(shards::by_size(side, repeats)?);
+        }
+        cuts = shards::by_crossing(cut_side, repeats, talk)?;
+    }
+    Ok(Measurements { cores, calibration, engine, shards, cuts })
 }
 
 fn case(side: u32, load: Load, repeats: usize, calibration: f64) -> Result<EngineCase, BenchError> {

@@ -2,7 +2,7 @@
 
 use super::failure::{Exit, Failure};
 use super::session::{Session, grouped, table};
-use crate::benchmarks::{CutCase, EngineCase, Figure, Measurements, measure};
+use crate::benchmarks::{EngineCase, Figure, Measurements, ShardsCase, measure};
 
 /// Measure the engine on this host, beside a naive engine and a plain copy
 #[derive(clap::Args, Debug)]
@@ -10,7 +10,8 @@ pub(crate) struct Bench {
     /// Sides of the tori
     #[arg(long, value_name = "SIDE,…", value_delimiter = ',', default_value = "32,256", value_parser = clap::value_parser!(u32).range(2..=1024))]
     sides: Vec<u32>,
-    /// Side of the torus that two shards divide, over QUIC on loopback, with ever more words crossing; a multiple of 8, 0 for none
+    /// Side of the torus that two shards divide, over QUIC on loopback, with ever more words crossing; a multiple of 8, or 0 for
+    /// nothing in shards
     #[arg(long, value_name = "SIDE", default_value_t = 64, value_parser = cut_side)]
     cut_side: u32,
     /// Measurements per figure
@@ -58,35 +59,54 @@ fn text(measured: &Measurements) -> String {
         measured.cores, measured.calibration
     );
     let mut text = cores + &table(&rows, &[3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    if !measured.shards.is_empty() {
+        text += "\ntwo shards over QUIC on loopback, by the size of the machine\n\n";
+        text += &shards("nodes", &measured.shards, |case| grouped(case.nodes as u64));
+    }
     if let Some(case) = measured.cuts.first() {
         let nodes = grouped(case.nodes as u64);
-        text += &format!("\ntwo shards over QUIC on loopback, {nodes} nodes, by the share of words that cross\n\n");
-        text += &cuts(&measured.cuts);
+        text += &format!("\nthe same with {nodes} nodes, by the share of words that cross\n\n");
+        text += &shards("crossing", &measured.cuts, |case| format!("{:.0} %", case.crossing * 100.0));
     }
     text
 }
 
-fn cuts(cases: &[CutCase]) -> String {
-    let head =
-        ["crossing", "words/tick", "ticks ahead", "one process", "two shards", "range", "speed-up", "wire", "idle"];
+/// A table of `cases`, which `what` tells from each other.
+fn shards(title: &str, cases: &[ShardsCase], what: impl Fn(&ShardsCase) -> String) -> String {
+    let head = [
+        title,
+        "words/tick",
+        "step",
+        "µs/step",
+        "one process",
+        "two shards",
+        "range",
+        "speed-up",
+        "two cores",
+        "wire",
+        "idle",
+    ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for case in cases {
         let Figure { median, min, max } = case.two_shards;
+        let optional = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         let speedup =
             format!("{:.2}{}", case.speedup, if case.inconclusive.is_some() { " (inconclusive)" } else { "" });
         rows.push(vec![
-            format!("{:.0} %", case.crossing * 100.0),
+            what(case),
             grouped(case.words_per_tick.round() as u64),
-            case.lookahead.map_or("-".to_owned(), |ticks| ticks.to_string()),
+            optional(case.step.map(|ticks| ticks.to_string())),
+            optional(case.step_us.map(|us| grouped(us.round() as u64))),
             format!("{:.2}", case.one_process.median),
             format!("{median:.2}"),
             format!("{min:.2}–{max:.2}"),
             speedup,
-            case.wire_overhead.map_or("-".to_owned(), |ratio| format!("{ratio:.3}")),
+            format!("{:.2}", case.calibration),
+            optional(case.wire_overhead.map(|ratio| format!("{ratio:.3}"))),
             format!("{:.0} %", case.idle * 100.0),
         ]);
     }
-    table(&rows, &[0, 1, 2, 3, 4, 5, 6, 7, 8])
+    table(&rows, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
 }
 
 fn row(case: &EngineCase) -> Vec<String> {

@@ -263,6 +263,7 @@ fn who_may_not_take_part_is_refused_and_the_others_go_on() {
     let refused = |words: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidelock"));
         command.args(["shard", "--app", "cd2dat", "--machine", "torus:4x4", "-n", "40", "--rendezvous", &address]);
+        command.args(["--join-timeout", "10"]);
         let output = command.args(words.split_whitespace()).current_dir(&folder).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };

@@ -1,9 +1,11 @@
-//! How fast two shards are, by the share of words that cross between them.
+//! How fast two shards are over QUIC on loopback, beside one process on one thread: by the size of the machine, and by the
+//! share of words that cross between them.
 //!
-//! The load is `dense` on two tori that only a switch joins, which carries nothing. A shard has one of them, but in some rows nodes go to the shards in
-//! turn, like the squares of a chessboard, so that every word there crosses: from no word at all to all of them.
+//! The load is `dense`, on a torus; by the share of words on two tori that only a switch joins, which carries nothing. A shard
+//! has one of them, but in some rows nodes go to the shards in turn, like the squares of a chessboard, so that every word there
+//! crosses: from no word at all to all of them.
 
-use super::{BenchError, Figure, TWO_CORES, figure};
+use super::{BenchError, Figure, TWO_CORES, calibrate, figure};
 use crate::library::dense;
 use crate::pipeline::compile;
 use crate::sharding::{LocalRun, over_loopback};
@@ -13,14 +15,14 @@ use serde::Serialize;
 use sim_core::digest::DigestLevel;
 use sim_core::engine::Engine;
 use sim_core::program::Program;
-use sim_core::shard::{CutMatrix, Partition, ShardId};
+use sim_core::shard::{Carrier, CutMatrix, Partition, ShardId};
 use sim_core::{App, Link, LogicalLatency, Machine, MachineError, Node, NodeId, RunOptions};
 use std::time::Instant;
 
-/// Two shards at one share of crossing words.
+/// Two shards of one machine.
 #[derive(Clone, Debug, Serialize)]
-pub struct CutCase {
-    /// Nodes of both tori together.
+pub struct ShardsCase {
+    /// Nodes of both together.
     pub nodes: usize,
     /// Share of all words that cross.
     pub crossing: f64,
@@ -28,12 +30,18 @@ pub struct CutCase {
     pub words_per_tick: f64,
     /// Ticks that a shard may be ahead of the other; nothing if no word crosses.
     pub lookahead: Option<i64>,
+    /// Ticks from an exchange to the next.
+    pub step: Option<i64>,
+    /// Microseconds that one process takes for these ticks.
+    pub step_us: Option<f64>,
     /// Nanoseconds per node and tick in one process on one thread.
     pub one_process: Figure,
     /// The same in two shards over QUIC on loopback.
     pub two_shards: Figure,
-    /// One process ÷ two shards.
+    /// One process ÷ two shards: the median of pairs, each measured one after the other.
     pub speedup: f64,
+    /// How much faster two spinning threads were than one after the other, meanwhile.
+    pub calibration: f64,
     /// Why the ratio says little, if it does.
     pub inconclusive: Option<&'static str>,
     /// Bytes of packets ÷ bytes of words that crossed.
@@ -42,37 +50,57 @@ pub struct CutCase {
     pub idle: f64,
 }
 
-/// Firings of one measurement, about.
-const FIRINGS: u64 = 8_000_000;
+/// Firings of one measurement, about: enough for many exchanges of a large machine, and of a small one.
+const FIRINGS: u64 = 40_000_000;
+const ITERATIONS: std::ops::RangeInclusive<u64> = 100..=20_000;
 /// Rows, of eight, in which all words cross.
 const EIGHTHS: [u32; 6] = [0, 1, 2, 4, 6, 8];
 
-/// Measures tori of `side` × `side` nodes, each figure `repeats` times; `side` is a multiple of 8.
-pub(super) fn sweep(
+/// Measures a torus of `side` × `side` nodes, each figure `repeats` times.
+pub(super) fn by_size(side: u32, repeats: usize) -> Result<ShardsCase, BenchError> {
+    let loaded = Loaded::new(Machine::torus([side, side]).latency(8))?;
+    let partition = Partition::balanced(&loaded.machine, &loaded.program, 2, Carrier::Network);
+    loaded.bench(repeats).case(&partition)
+}
+
+/// Measures tori of `side` × `side` nodes together, each figure `repeats` times; `side` is a multiple of 8.
+pub(super) fn by_crossing(
     side: u32,
     repeats: usize,
-    calibration: f64,
     mut talk: impl FnMut(&str),
-) -> Result<Vec<CutCase>, BenchError> {
-    let machine = two_tori(side)?;
-    let app = dense(&machine)?;
-    let compiled = compile(&app, &machine, &Options::default())?;
-    let program = lower(&app, &machine, &compiled.result().calendars)?;
-    drop(compiled);
-    let nodes = machine.nodes().len();
-    let iterations = (FIRINGS / nodes as u64).clamp(100, 4_000);
-    let options = RunOptions { iterations, digest: DigestLevel::Off, ..RunOptions::default() };
-    let bench = CutBench { app: &app, machine: &machine, program: &program, options, repeats };
+) -> Result<Vec<ShardsCase>, BenchError> {
+    let loaded = Loaded::new(two_tori(side)?)?;
     let case = |eighths: u32| {
         talk(&format!("two shards, {eighths} of 8 rows cross"));
-        let partition = chessboard(&machine, side, side / 8 * eighths);
-        let inconclusive = (calibration < TWO_CORES).then_some("two threads do not get two cores here");
-        bench.case(&partition, inconclusive)
+        loaded.bench(repeats).case(&chessboard(&loaded.machine, side, side / 8 * eighths))
     };
     EIGHTHS.into_iter().map(case).collect()
 }
 
-struct CutBench<'a> {
+/// A machine with its load.
+struct Loaded {
+    app: App,
+    machine: Machine,
+    program: Program,
+}
+
+impl Loaded {
+    fn new(machine: Machine) -> Result<Self, BenchError> {
+        let app = dense(&machine)?;
+        let compiled = compile(&app, &machine, &Options::default())?;
+        let program = lower(&app, &machine, &compiled.result().calendars)?;
+        Ok(Self { app, machine, program })
+    }
+
+    fn bench(&self, repeats: usize) -> ShardsBench<'_> {
+        let Self { app, machine, program } = self;
+        let iterations = (FIRINGS / machine.nodes().len() as u64).clamp(*ITERATIONS.start(), *ITERATIONS.end());
+        let options = RunOptions { iterations, digest: DigestLevel::Off, ..RunOptions::default() };
+        ShardsBench { app, machine, program, options, repeats }
+    }
+}
+
+struct ShardsBench<'a> {
     app: &'a App,
     machine: &'a Machine,
     program: &'a Program,
@@ -80,14 +108,15 @@ struct CutBench<'a> {
     repeats: usize,
 }
 
-impl CutBench<'_> {
-    fn case(&self, partition: &Partition, inconclusive: Option<&'static str>) -> Result<CutCase, BenchError> {
+impl ShardsBench<'_> {
+    fn case(&self, partition: &Partition) -> Result<ShardsCase, BenchError> {
         let Self { app, machine, program, options, repeats } = self;
         let matrix = CutMatrix::new(machine, program, partition)?;
         let nodes = machine.nodes().len();
-        let (mut one, mut two, mut idle) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut one, mut two, mut idle, mut gains) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut wire_overhead = None;
         for _ in 0..*repeats {
+            gains.push(calibrate(1));
             let mut engine = Engine::new(app, program, options)?;
             let start = Instant::now();
             engine.advance(u64::MAX)?;
@@ -101,15 +130,19 @@ impl CutBench<'_> {
         }
         let ratios: Vec<f64> = one.iter().zip(&two).map(|(one, two)| one / two).collect();
         let metacycle = matrix.metacycle as f64;
-        Ok(CutCase {
+        let (one, calibration) = (figure(&one), figure(&gains).median);
+        Ok(ShardsCase {
             nodes,
             crossing: matrix.words() as f64 / program.frames().max(1) as f64,
             words_per_tick: matrix.words() as f64 / metacycle,
             lookahead: matrix.lookahead().map(|ticks| ticks.0),
-            one_process: figure(&one),
+            step: matrix.step.map(|ticks| ticks.0),
+            step_us: matrix.step.map(|ticks| one.median * nodes as f64 * ticks.0 as f64 / 1e3),
+            one_process: one,
             two_shards: figure(&two),
             speedup: figure(&ratios).median,
-            inconclusive,
+            calibration,
+            inconclusive: (calibration < TWO_CORES).then_some("two threads do not get two cores here"),
             wire_overhead,
             idle: figure(&idle).median,
         })
@@ -164,15 +197,18 @@ mod tests {
     /// From nothing to everything, and always the same work.
     #[test]
     fn the_sweep_covers_all_shares() {
-        let cases = sweep(8, 1, 0.0, |_| {}).unwrap();
+        let cases = by_crossing(8, 1, |_| {}).unwrap();
         let shares: Vec<f64> = cases.iter().map(|case| case.crossing).collect();
         assert!(shares.is_sorted(), "{shares:?}");
         assert_eq!((shares[0], shares[shares.len() - 1]), (0.0, 1.0));
         assert_eq!((cases[0].lookahead, cases[0].wire_overhead), (None, None));
         for case in &cases[1..] {
             assert!(case.lookahead.is_some_and(|ticks| ticks >= 9));
-            assert!(case.wire_overhead.unwrap() > 1.0 && case.inconclusive.is_some());
+            assert!(case.wire_overhead.unwrap() > 1.0 && case.step == Some(20));
         }
+        let of_torus = by_size(4, 1).unwrap();
+        assert_eq!((of_torus.nodes, of_torus.step), (16, Some(20)));
+        assert!(of_torus.crossing > 0.0 && of_torus.step_us.unwrap() > 0.0);
     }
 
     /// Shards have equally many nodes whatever crosses.
