@@ -39,9 +39,10 @@ use crate::digest::RunDigest;
 use crate::ids::{ActorId, ChannelId};
 use crate::program::Program;
 use crate::run::{Outcome, RunOptions};
-use crate::shard::{Cut, Partition, ShardId};
+use crate::shard::{Carrier, Cut, Partition, ShardId};
 use crate::time::Tick;
 use threads::Team;
+use worker::Divided;
 
 /// A run in progress.
 pub struct Engine<'a> {
@@ -204,7 +205,8 @@ impl<'a> Engine<'a> {
         setup::check(app, program, options)?;
         let extent = Extent::new(program, options.iterations)?;
         let cuts = Cut::all(program, partition, &extent);
-        let shard = |id| Shard::with_cuts(app, program, options, partition, id, &extent, &cuts);
+        let divided = Divided { partition, extent: &extent, cuts: &cuts, carrier: Carrier::Memory };
+        let shard = |id| Shard::of(app, program, options, &divided, id);
         let mut shards: Vec<Shard<'a>> = partition.ids().map(shard).collect::<Result<_, _>>()?;
         let mut gathering = Gathering::new(app, program, options, partition)?;
         if let Some(snapshot) = snapshot {

@@ -20,7 +20,7 @@ use crate::digest::{DigestLevel, EventSource};
 use crate::ids::{ChannelId, LinkId, NodeId};
 use crate::program::Program;
 use crate::run::{ChannelOutcome, RunOptions};
-use crate::shard::{Block, Cursor, Cut, NOTICE, Pace, Partition, ShardId};
+use crate::shard::{Block, Carrier, Cursor, Cut, NOTICE, Pace, Partition, ShardId};
 use crate::time::Tick;
 use std::any::Any;
 use std::ops::Range;
@@ -61,6 +61,15 @@ pub struct Shard<'a> {
     /// The next part of the present window, and the metacycle before which that ends.
     under_way: Option<(usize, i64)>,
     failed: Option<FiringPanic>,
+}
+
+/// A run that shards execute.
+pub(super) struct Divided<'d> {
+    pub(super) partition: &'d Partition,
+    pub(super) extent: &'d Extent,
+    /// All that crosses.
+    pub(super) cuts: &'d [Cut],
+    pub(super) carrier: Carrier,
 }
 
 /// Words that come in over a cut.
@@ -140,7 +149,7 @@ pub enum ReceiveError {
 }
 
 impl<'a> Shard<'a> {
-    /// Shard `id` of `partition` at tick 0 of a run.
+    /// Shard `id` of `partition` at tick 0 of a run whose shards exchange words over a network.
     ///
     /// # Errors
     /// [`EngineError`], all but a panic.
@@ -153,18 +162,18 @@ impl<'a> Shard<'a> {
     ) -> Result<Self, EngineError> {
         let extent = Extent::new(program, options.iterations)?;
         let cuts = Cut::all(program, partition, &extent);
-        Self::with_cuts(app, program, options, partition, id, &extent, &cuts)
+        let divided = Divided { partition, extent: &extent, cuts: &cuts, carrier: Carrier::Network };
+        Self::of(app, program, options, &divided, id)
     }
 
-    pub(super) fn with_cuts(
+    pub(super) fn of(
         app: &'a App,
         program: &'a Program,
         options: &RunOptions,
-        partition: &Partition,
+        divided: &Divided<'_>,
         id: ShardId,
-        extent: &Extent,
-        cuts: &[Cut],
     ) -> Result<Self, EngineError> {
+        let Divided { partition, extent, cuts, carrier } = *divided;
         let incoming: Vec<Cut> = cuts.iter().filter(|cut| cut.to() == id).cloned().collect();
         let observed = setup::observed(app, options);
         let frames_observed = options.digest == DigestLevel::Events || options.trace;
@@ -175,7 +184,7 @@ impl<'a> Shard<'a> {
             extent,
             partition,
             shard: id,
-            pace: Pace::new(cuts, program.metacycle, id, most),
+            pace: Pace::new(cuts, program.metacycle, id, most, carrier),
             longest: most.0 / program.metacycle,
             frames_observed,
             observed: &|actor| observed[actor],

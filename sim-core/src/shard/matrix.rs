@@ -1,7 +1,7 @@
 //! What a partition costs, in figures of the calendars: the cut matrix, and how evenly shards are loaded.
 
 use super::partition::weights;
-use super::{Cut, Pace, Partition, ShardId};
+use super::{Carrier, Cut, Pace, Partition, ShardId};
 use crate::engine::{EngineError, Extent, most_ticks};
 use crate::ids::{IdVec, LinkId};
 use crate::machine::Machine;
@@ -19,7 +19,7 @@ pub struct CutMatrix {
     pub shards: Vec<ShardLoad>,
     /// Cuts across which any frame travels, by (from, to).
     pub cuts: Vec<CutFlow>,
-    /// The most ticks from one exchange of a shard to the next, of the shard that exchanges most often; `None` if no shard
+    /// The most ticks from one exchange of a shard over a network to the next, of the shard that exchanges most often; `None` if no shard
     /// waits for words that follow from its own.
     #[serde(default)]
     pub step: Option<Ticks>,
@@ -84,7 +84,7 @@ impl CutMatrix {
             shard.memory_words += weights[node].memory;
         }
         let most = most_ticks(program.metacycle(), false, None);
-        let steps = partition.ids().map(|id| Pace::new(&cuts, program.metacycle(), id, most).step);
+        let steps = partition.ids().map(|id| Pace::new(&cuts, program.metacycle(), id, most, Carrier::Network).step);
         Ok(Self {
             step: cuts.iter().any(|cut| cut.reach().is_some()).then(|| steps.min()).flatten(),
             metacycle: program.metacycle(),

@@ -11,8 +11,8 @@
 //! never wait for each other in a circle. Hence T ≤ R + R ÷ (k − 1) and φ = T − R, all in whole metacycles, so that every
 //! window is divided alike. A step that ends early, with a window or an epoch, waits for less.
 
-use super::ShardId;
 use super::cut::{Cut, NOTICE};
+use super::{Carrier, ShardId};
 use crate::ids::Id;
 use crate::time::Ticks;
 
@@ -26,10 +26,12 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// That of shard `id`, if nobody executes more than `most` ticks at once. `cuts` are all cuts of a run.
-    pub(crate) fn new(cuts: &[Cut], metacycle: i64, id: ShardId, most: Ticks) -> Self {
+    /// That of shard `id`, if nobody executes more than `most` ticks at once. `cuts` are all cuts of a run. Where exchanges cost
+    /// next to nothing, shorter steps leave more time until words are waited for.
+    pub(crate) fn new(cuts: &[Cut], metacycle: i64, id: ShardId, most: Ticks, carrier: Carrier) -> Self {
         let own = cuts.iter().filter(|cut| cut.from() == id || cut.to() == id).filter_map(Cut::reach).min();
-        match Turns::new(cuts, metacycle, most).filter(|_| own.is_some()) {
+        let turns = (carrier == Carrier::Network && own.is_some()).then(|| Turns::new(cuts, metacycle, most));
+        match turns.flatten() {
             Some(Turns { step, shift, colors }) => Self { step, phase: Some(Ticks(shift.0 * colors[id.index()])) },
             None => Self { step: own.map_or(most, |reach| reach.min(most)), phase: None },
         }
