@@ -1,8 +1,9 @@
 //! How much faster shards are than one process: a model of few constants, and these constants measured on this host.
 //!
 //! With c the time to compute a tick, o the processor's time of an exchange, and L the time of a message on its way, a shard
-//! takes W·c + o + L per window of W ticks, its step. (Two windows of half the length would hide L, but a node visited for
-//! half as many ticks costs more than that wherever sharding pays.) The slowest shard sets the pace.
+//! takes W·c + o + L per step of W ticks. (Steps of half the length would hide L, but a node visited for half as many ticks
+//! costs more than that wherever sharding pays.) Shards that take turns step twice as far as one may be ahead of the other, and
+//! then words go there and back in every step: that takes 2·(o + L) at least. The slowest shard sets the pace.
 
 use super::local::{LocalError, over_loopback};
 use crate::library::dense;
@@ -70,6 +71,8 @@ pub struct ShardPrediction {
 #[must_use]
 pub fn predict(matrix: &CutMatrix, constants: &Constants) -> Prediction {
     let window = matrix.step;
+    let reach = matrix.cuts.iter().filter_map(|cut| cut.reach).min();
+    let ways = if window > reach { 2.0 } else { 1.0 };
     let metacycle = matrix.metacycle as f64;
     let work: u64 = matrix.shards.iter().map(|shard| shard.work).sum();
     let shard = |number: u32| {
@@ -88,7 +91,9 @@ pub fn predict(matrix: &CutMatrix, constants: &Constants) -> Prediction {
         let bytes = own.iter().map(|cut| 8.0 * cut.words as f64).sum::<f64>();
         let link = &constants.link;
         let exchange_ns = windows * link.exchange_ns * neighbours.len() as f64 + bytes * link.byte_ns;
-        ShardPrediction { compute_ns, exchange_ns, metacycle_ns: compute_ns + exchange_ns + windows * link.latency_ns }
+        let travel_ns = windows * ways * (link.exchange_ns + link.latency_ns);
+        let metacycle_ns = (compute_ns + exchange_ns + windows * link.latency_ns).max(travel_ns);
+        ShardPrediction { compute_ns, exchange_ns, metacycle_ns }
     };
     let shards: Vec<ShardPrediction> = (0..matrix.shards.len() as u32).map(shard).collect();
     let (slowest, longest) = (0..)
@@ -228,6 +233,12 @@ mod tests {
         let near = speedup(&matrix(2, 1, 512, 16), 640_000.0, 0.0);
         assert!((1.6..near).contains(&speedup(&matrix(2, 1, 512, 16), 640_000.0, 500_000.0)), "{near}");
         assert!(speedup(&matrix(2, 1, 512, 16), 640_000.0, 50_000_000.0) < 0.3);
+        // By turns, words go there and back in every step: 10 ms of 128 ticks where the way is long, else hardly noticed.
+        let by_turns = |step: i64| CutMatrix { step: Some(Ticks(step)), ..matrix(2, 1, 512, step / 2) };
+        let far = speedup(&by_turns(128), 16_000.0, 5_000_000.0);
+        assert!((far - 16.0 * 128.0 / 10_030.0).abs() < 1e-3, "{far}");
+        let near = speedup(&by_turns(32), 640_000.0, 12_000.0);
+        assert!((1.8..2.0).contains(&near), "{near}");
         // Without cuts shards are as many times as fast as there are of them.
         let apart = CutMatrix { cuts: Vec::new(), ..matrix(4, 1, 0, 1) };
         assert!((speedup(&apart, 1000.0, 1e9) - 4.0).abs() < 1e-9);
