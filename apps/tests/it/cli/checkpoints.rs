@@ -257,11 +257,11 @@ fn killed(name: &str, kills: u64, iterations: u64) {
 
 #[test]
 fn a_killed_run_goes_on() {
-    killed("checkpoints_killed", 2, 600);
+    killed("checkpoints_killed", 2, 2000);
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn a_run_that_is_killed_twenty_times_goes_on() {
-    killed("checkpoints_killed_often", 20, 800);
+    killed("checkpoints_killed_often", 20, 3000);
 }
