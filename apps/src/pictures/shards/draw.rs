@@ -106,7 +106,7 @@ impl Page<'_> {
         let name = format!("shard {}", lane.shard);
         self.canvas.push(Shape::text(name, MARGIN, top + 14.0, Anchor::Start, AXIS_SIZE, BLACK).bold());
         let nodes = counted(usize::try_from(lane.nodes).unwrap_or(usize::MAX), "node");
-        let nodes = fit(&nodes, TICK_SIZE, Weight::Regular, 68.0).into_owned();
+        let nodes = fit(&nodes, TICK_SIZE, Weight::Regular, 74.0).into_owned();
         self.text(nodes, MARGIN, top + 30.0, Anchor::Start, GREY_TEXT);
         let places = [("computing", COMPUTE_HEIGHT), ("socket", SERVE_HEIGHT), ("bound by", BOUND_HEIGHT)];
         let mut y = top;
