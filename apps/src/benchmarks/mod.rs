@@ -127,6 +127,11 @@ pub enum BenchError {
 /// Below this two threads do not have two cores.
 const TWO_CORES: f64 = 1.8;
 
+/// Why figures of two threads say little, if they do.
+fn inconclusive(calibration: f64) -> Option<&'static str> {
+    (calibration < TWO_CORES).then_some("two threads do not get two cores here")
+}
+
 /// Measures tori of the given sides, each figure `repeats` times; if there is a `cut_side`, a multiple of 8, also as two shards,
 /// and those of a torus of that side by what crosses. `talk` is told what comes next.
 ///
@@ -197,7 +202,7 @@ fn case(side: u32, load: Load, repeats: usize, calibration: f64) -> Result<Engin
         let pairs: Vec<f64> = a.iter().zip(b).map(|(a, b)| a / b).collect();
         (!pairs.is_empty()).then(|| figure(&pairs).median)
     };
-    let conclusive = calibration >= TWO_CORES;
+    let inconclusive = inconclusive(calibration);
     let base = figure(&one);
     let engine = Engine::new(&app, &program, &bench.options(DigestLevel::Off))?;
     Ok(EngineCase {
@@ -214,8 +219,8 @@ fn case(side: u32, load: Load, repeats: usize, calibration: f64) -> Result<Engin
         naive_ns_per_node_tick: (!slow.is_empty()).then(|| figure(&slow)),
         times_naive: ratio(&slow, &one),
         share_of_copy: ratio(&copy, &one),
-        two_threads: ratio(&one, &two).filter(|_| conclusive),
-        inconclusive: (!conclusive).then_some("two threads do not get two cores here"),
+        two_threads: ratio(&one, &two).filter(|_| inconclusive.is_none()),
+        inconclusive,
         digest_state: ratio(&state, &one).map(|ratio| ratio - 1.0),
         digest_events: ratio(&events, &one).map(|ratio| ratio - 1.0),
     })

@@ -5,7 +5,7 @@
 //! has one of them, but in some rows nodes go to the shards in turn, like the squares of a chessboard, so that every word there
 //! crosses: from no word at all to all of them.
 
-use super::{BenchError, Figure, TWO_CORES, calibrate, figure};
+use super::{BenchError, Figure, calibrate, figure, inconclusive};
 use crate::library::dense;
 use crate::pipeline::compile;
 use crate::sharding::{LocalRun, over_loopback};
@@ -52,7 +52,6 @@ pub struct ShardsCase {
 
 /// Firings of one measurement, about: enough for many exchanges of a large machine, and of a small one.
 const FIRINGS: u64 = 40_000_000;
-const ITERATIONS: std::ops::RangeInclusive<u64> = 100..=20_000;
 /// Rows, of eight, in which all words cross.
 const EIGHTHS: [u32; 6] = [0, 1, 2, 4, 6, 8];
 
@@ -60,7 +59,7 @@ const EIGHTHS: [u32; 6] = [0, 1, 2, 4, 6, 8];
 pub(super) fn by_size(side: u32, repeats: usize) -> Result<ShardsCase, BenchError> {
     let loaded = Loaded::new(Machine::torus([side, side]).latency(8))?;
     let partition = Partition::balanced(&loaded.machine, &loaded.program, 2, Carrier::Network);
-    loaded.bench(repeats).case(&partition)
+    loaded.case(&partition, repeats)
 }
 
 /// Measures tori of `side` × `side` nodes together, each figure `repeats` times; `side` is a multiple of 8.
@@ -72,7 +71,7 @@ pub(super) fn by_crossing(
     let loaded = Loaded::new(two_tori(side)?)?;
     let case = |eighths: u32| {
         talk(&format!("two shards, {eighths} of 8 rows cross"));
-        loaded.bench(repeats).case(&chessboard(&loaded.machine, side, side / 8 * eighths))
+        loaded.case(&chessboard(&loaded.machine, side, side / 8 * eighths), repeats)
     };
     EIGHTHS.into_iter().map(case).collect()
 }
@@ -82,6 +81,7 @@ struct Loaded {
     app: App,
     machine: Machine,
     program: Program,
+    options: RunOptions,
 }
 
 impl Loaded {
@@ -89,33 +89,18 @@ impl Loaded {
         let app = dense(&machine)?;
         let compiled = compile(&app, &machine, &Options::default())?;
         let program = lower(&app, &machine, &compiled.result().calendars)?;
-        Ok(Self { app, machine, program })
-    }
-
-    fn bench(&self, repeats: usize) -> ShardsBench<'_> {
-        let Self { app, machine, program } = self;
-        let iterations = (FIRINGS / machine.nodes().len() as u64).clamp(*ITERATIONS.start(), *ITERATIONS.end());
+        let iterations = (FIRINGS / machine.nodes().len() as u64).clamp(100, 20_000);
         let options = RunOptions { iterations, digest: DigestLevel::Off, ..RunOptions::default() };
-        ShardsBench { app, machine, program, options, repeats }
+        Ok(Self { app, machine, program, options })
     }
-}
 
-struct ShardsBench<'a> {
-    app: &'a App,
-    machine: &'a Machine,
-    program: &'a Program,
-    options: RunOptions,
-    repeats: usize,
-}
-
-impl ShardsBench<'_> {
-    fn case(&self, partition: &Partition) -> Result<ShardsCase, BenchError> {
-        let Self { app, machine, program, options, repeats } = self;
+    fn case(&self, partition: &Partition, repeats: usize) -> Result<ShardsCase, BenchError> {
+        let Self { app, machine, program, options } = self;
         let matrix = CutMatrix::new(machine, program, partition)?;
         let nodes = machine.nodes().len();
         let (mut one, mut two, mut idle, mut gains) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut wire_overhead = None;
-        for _ in 0..*repeats {
+        for _ in 0..repeats {
             gains.push(calibrate(1));
             let mut engine = Engine::new(app, program, options)?;
             let start = Instant::now();
@@ -142,7 +127,7 @@ impl ShardsBench<'_> {
             two_shards: figure(&two),
             speedup: figure(&ratios).median,
             calibration,
-            inconclusive: (calibration < TWO_CORES).then_some("two threads do not get two cores here"),
+            inconclusive: inconclusive(calibration),
             wire_overhead,
             idle: figure(&idle).median,
         })

@@ -179,8 +179,8 @@ impl Cut {
     }
 
     /// The most ticks that the shards at its ends may execute at once without waiting for each other in a circle, whenever each
-    /// of them does; `None` if what is sent across it never comes back. It is the mean lookahead of the circle with the least, and one tick, because
-    /// words are sent a tick before their own comes.
+    /// of them does; `None` if what is sent across it never comes back. It is the mean lookahead of the circle with the least,
+    /// and one tick, because words are sent a tick before their own comes.
     #[must_use]
     pub fn reach(&self) -> Option<Ticks> {
         self.reach

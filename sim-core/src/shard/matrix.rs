@@ -19,8 +19,8 @@ pub struct CutMatrix {
     pub shards: Vec<ShardLoad>,
     /// Cuts across which any frame travels, by (from, to).
     pub cuts: Vec<CutFlow>,
-    /// The most ticks from one exchange of a shard over a network to the next, of the shard that exchanges most often; `None` if no shard
-    /// waits for words that follow from its own.
+    /// The most ticks from one exchange of a shard over a network to the next, of the shard that exchanges most often; `None` if
+    /// no shard waits for words that follow from its own.
     #[serde(default)]
     pub step: Option<Ticks>,
 }

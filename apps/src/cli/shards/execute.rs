@@ -106,7 +106,7 @@ impl Shard<'_> {
             display: Some(display),
             parts: Some(parts),
             checkpoints,
-            check: shards.start.clone().filter(|start| matches!(start, Standing::Opaque { .. })),
+            check: shards.start.as_ref().filter(|start| matches!(start, Standing::Opaque { .. })).cloned(),
             end,
             teller: Teller::new(0, launcher),
             figures: BTreeMap::new(),
